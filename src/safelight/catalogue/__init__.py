@@ -1,0 +1,1 @@
+"""Models: what is here, where it came from, and whether it is still what it was."""
