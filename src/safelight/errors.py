@@ -20,7 +20,8 @@ from typing import ClassVar
 class SafelightError(Exception):
     """Base of every error that Safelight raises on purpose.
 
-    ``message`` is one line for people, lower case and without a full stop. ``hint`` says what to do.
+    ``message`` is one line for people, in lower case and without a full stop. ``hint`` says what
+    to do.
     """
 
     code: ClassVar[str] = "error"
@@ -215,7 +216,9 @@ class ClassifierError(TransientError):
 
     code = "check-unavailable"
     http_status = 503
-    default_hint = "the picture check must work before pictures are made; see `safelight models show`"
+    default_hint = (
+        "the picture check must work before pictures are made; see `safelight models show`"
+    )
 
 
 class DarkroomError(TransientError):

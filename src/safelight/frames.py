@@ -28,9 +28,13 @@ Frame = tuple[dict[str, Any], list[bytes]]
 class BinaryWriter(Protocol):
     """What :func:`write_frame` needs: a blocking writer such as ``socket.makefile('wb')``."""
 
-    def write(self, data: bytes, /) -> object: ...
+    def write(self, data: bytes, /) -> object:
+        """Take all of ``data``."""
+        ...
 
-    def flush(self) -> object: ...
+    def flush(self) -> object:
+        """Hand over what was written."""
+        ...
 
 
 def encode_frame(header: dict[str, Any], parts: Sequence[bytes] = ()) -> bytes:
@@ -70,7 +74,7 @@ def read_frame(read_exactly: Callable[[int], bytes]) -> Frame:
 
 
 async def read_frame_async(reader: asyncio.StreamReader) -> Frame:
-    """As :func:`read_frame`, on an asyncio reader. Raises :class:`EOFError` when the peer is gone."""
+    """As :func:`read_frame`, on an asyncio reader. :class:`EOFError` means the peer is gone."""
     try:
         head_length = _U32.unpack(await reader.readexactly(4))[0]
         _check(head_length)

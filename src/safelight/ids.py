@@ -53,7 +53,9 @@ def check_id(kind: str, value: str) -> str:
     """
     prefix, _, rest = value.partition("_")
     if prefix != kind or len(rest) != _ID_CHARS or any(c not in _ALPHABET for c in rest):
-        raise RequestError(f"not an id of kind {kind}", hint=f"ids look like {kind}_ and 26 letters")
+        raise RequestError(
+            f"not an id of kind {kind}", hint=f"ids look like {kind}_ and 26 letters"
+        )
     return value
 
 

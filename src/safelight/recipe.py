@@ -113,7 +113,9 @@ class Recipe:
 
     def __post_init__(self) -> None:
         if self.v != RECIPE_VERSION:
-            raise RecipeError(f"this recipe is version {self.v}; this program reads {RECIPE_VERSION}")
+            raise RecipeError(
+                f"this recipe is version {self.v}; this program reads {RECIPE_VERSION}"
+            )
         if self.task not in get_args(Task):
             raise RecipeError(f"task must be one of {', '.join(get_args(Task))}")
         if self.sampler not in get_args(Sampler):
@@ -139,9 +141,13 @@ class Recipe:
         needs_init = self.task in ("image-to-image", "inpaint", "outpaint")
         needs_mask = self.task in ("inpaint", "outpaint")
         if needs_init != (self.init_image is not None):
-            raise RecipeError(f"task {self.task} {'needs' if needs_init else 'takes no'} init image")
+            raise RecipeError(
+                f"task {self.task} {'needs' if needs_init else 'takes no'} init image"
+            )
         if needs_mask != (self.mask_image is not None):
-            raise RecipeError(f"task {self.task} {'needs' if needs_mask else 'takes no'} mask image")
+            raise RecipeError(
+                f"task {self.task} {'needs' if needs_mask else 'takes no'} mask image"
+            )
         if needs_init != (self.strength is not None):
             raise RecipeError(f"task {self.task} {'needs' if needs_init else 'takes no'} strength")
         if (self.task == "control") != bool(self.controls):
@@ -239,7 +245,7 @@ class Recipe:
 
     def features(self) -> tuple[str, ...]:
         """Names of what this recipe uses beyond plain text-to-image; part of the cost header."""
-        found = [] if self.task == "text-to-image" else [self.task]
+        found: list[str] = [] if self.task == "text-to-image" else [self.task]
         if self.adapters:
             found.append("adapters")
         if self.transparent:

@@ -1,7 +1,7 @@
 """What the desk keeps, as frozen records, and the states they may pass through.
 
-Nothing here can hold a prompt, a picture or a key in the clear: sealed things are ``bytes`` that only
-their owner opens.
+Nothing here can hold a prompt, a picture or a key in the clear: sealed things are ``bytes`` that
+only their owner opens.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ class CostHeader:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Account:
-    """A person. ``owner_recipient`` is the age recipient O; ``signing_key`` their Ed25519 public key."""
+    """A person: ``owner_recipient`` is the age recipient O, ``signing_key`` their Ed25519 key."""
 
     id: str
     name: str

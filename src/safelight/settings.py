@@ -1,4 +1,4 @@
-"""One frozen :class:`Settings`, read from ``safelight.toml`` in the home folder and the environment.
+"""One frozen :class:`Settings`, from ``safelight.toml`` in the home folder and the environment.
 
 The environment wins over the file; arguments win over both. Each field may be set as
 ``SAFELIGHT_<FIELD IN CAPITALS>``.
@@ -37,9 +37,9 @@ class Settings:
     blobs_url: str = ""
     """obstore URL of the blobs; empty means files in the home folder."""
     guests: str = "auto"
-    """Off-the-record pictures without an account: ``on``, ``off``, or ``auto`` (only on loopback)."""
+    """Off-the-record pictures without an account: ``on``, ``off``, ``auto`` (only on loopback)."""
     sign_up: str = "auto"
-    """Who may make an account: ``open``, ``closed``, or ``auto`` (open on loopback, else only the first)."""
+    """Who may make an account: ``open``, ``closed``, ``auto`` (elsewhere only the first)."""
     session_days: int = 30
     """How long a sign-in lasts."""
     key_minutes: int = 10
@@ -61,7 +61,7 @@ class Settings:
     device: str = "auto"
     """``auto``, ``cpu``, ``cuda``, ``cuda:1``, ``mps``."""
     confine: str = "auto"
-    """Confinement of the darkroom: ``auto`` uses what the kernel allows, ``off`` none, ``require`` refuses to start without."""
+    """Confinement of the darkroom: ``auto`` what the kernel allows, ``off``, ``require`` all of it."""
     operator: str = ""
     """Who runs this server, shown on Trust."""
     law: str = ""
@@ -100,7 +100,9 @@ def default_profile(environ: Mapping[str, str] = os.environ) -> Path:
     return Path(environ.get("SAFELIGHT_PROFILE") or default_home(environ) / "profile")
 
 
-def load_settings(home: Path, environ: Mapping[str, str] = os.environ, **overrides: Any) -> Settings:
+def load_settings(
+    home: Path, environ: Mapping[str, str] = os.environ, **overrides: Any
+) -> Settings:
     """Read the settings of a home folder. Raises :class:`RequestError` naming a wrong setting."""
     values: dict[str, Any] = {}
     path = home / "safelight.toml"
