@@ -61,7 +61,7 @@ class Settings:
     device: str = "auto"
     """``auto``, ``cpu``, ``cuda``, ``cuda:1``, ``mps``."""
     confine: str = "auto"
-    """Confinement of the darkroom: ``auto`` what the kernel allows, ``off``, ``require`` all of it."""
+    """Confinement of the darkroom: ``auto`` what the kernel allows, ``off``, ``require``."""
     operator: str = ""
     """Who runs this server, shown on Trust."""
     law: str = ""
