@@ -147,6 +147,22 @@ class QuotaError(RequestError):
     default_hint = "wait for the next period or change the plan"
 
 
+class CostMismatchError(RequestError):
+    """The cost header outside the seal is not what the recipe inside costs. Nothing is charged."""
+
+    code = "unpriced"
+    http_status = 422
+    default_hint = "send the cost header that the recipe gives"
+
+
+class ReplayedError(RequestError):
+    """A darkroom has taken this sealed request before, for another job."""
+
+    code = "replayed"
+    http_status = 409
+    default_hint = "seal the request again; each is taken once"
+
+
 class OutputError(RequestError):
     """The named output cannot be written there (no folder, a folder, no permission)."""
 

@@ -185,8 +185,12 @@ def open_request(data: bytes, identity: Identity) -> tuple[SealedRequest, dict[s
 
     Raises :class:`SealError` or :class:`RecipeError`. Freshness is :func:`check_fresh`'s.
     """
-    entries = tar.read_tar(age.open_sealed(data, [identity], recipients_expected=None))
-    entries = container.strip_pad("request", entries)
+    return read_request(age.open_sealed(data, [identity], recipients_expected=None))
+
+
+def read_request(opened: bytes) -> tuple[SealedRequest, dict[str, bytes]]:
+    """Read the archive that was inside the seal: the second half of :func:`open_request`."""
+    entries = container.strip_pad("request", tar.read_tar(opened))
     if not entries or entries[0][0] != "request.json":
         raise SealError("a sealed request holds no request")
     try:
