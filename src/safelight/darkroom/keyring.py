@@ -82,6 +82,10 @@ class KeyRing:
         # A clock that jumped back must not leave clients with a note from the future.
         return age >= self._announced / 2 or age < timedelta(seconds=-1)
 
+    def tick_seconds(self, at_most: float) -> float:
+        """How long to wait before asking :meth:`is_due` again."""
+        return min(at_most, self._announced.total_seconds() / 8)
+
     def wipe(self) -> int:
         """Drop the keys that no request can need any more; see Note [when a key goes]."""
         now = self._clock.now()

@@ -28,4 +28,4 @@ def embedding(pixels: NDArray[np.uint8]) -> bytes:
         for cell in np.array_split(band, CELLS, axis=1)
     ]
     numbers = np.clip(np.rint(np.concatenate(means)) - 128, -128, 127)
-    return numbers.astype(np.int8).tobytes()
+    return bytes(numbers.astype(np.int8).tobytes())
