@@ -1,0 +1,74 @@
+/** Seal and open: plain age v1 files with exactly the recipients that are meant. */
+import { Decrypter, Encrypter } from 'age-encryption';
+import { own, text } from './codec';
+import { SealError } from './errors';
+import { checkRecipient, type Identity } from './keys';
+import type { Bytes } from './types';
+
+const MAX_SEALED_BYTES = 80 * 1024 * 1024;
+const MAX_HEADER_BYTES = 16 * 1024;
+const INTRO = 'age-encryption.org/v1';
+
+/** An age file that each of `recipients` opens and nobody else. */
+export async function seal(data: Uint8Array, recipients: readonly string[]): Promise<Bytes> {
+  if (recipients.length === 0 || new Set(recipients).size !== recipients.length) {
+    throw new SealError('a file is sealed to one or more different recipients');
+  }
+  const encrypter = new Encrypter();
+  for (const recipient of recipients) encrypter.addRecipient(checkRecipient(recipient));
+  return own(await encrypter.encrypt(data));
+}
+
+/** The types of all stanzas in the header, in order. */
+export function stanzaTypes(data: Uint8Array): string[] {
+  let head: string;
+  try {
+    head = String.fromCharCode(...data.subarray(0, MAX_HEADER_BYTES));
+  } catch {
+    throw new SealError('not an age file');
+  }
+  const lines = head.split('\n');
+  if (lines[0] !== INTRO) throw new SealError('not an age v1 file');
+  const types: string[] = [];
+  let at = 1;
+  while (lines[at]?.startsWith('-> ')) {
+    const words = (lines[at] ?? '').split(' ');
+    if (words.some((word) => !/^[\x21-\x7e]+$/.test(word))) throw new SealError('an age header has a broken stanza');
+    types.push(words[1] ?? '');
+    at += 1;
+    while (/^[A-Za-z0-9+/]{64}$/.test(lines[at] ?? '')) at += 1;
+    if (!/^[A-Za-z0-9+/]{0,63}$/.test(lines[at] ?? '-')) throw new SealError('an age header has a broken stanza');
+    at += 1;
+  }
+  if (!/^--- [A-Za-z0-9+/]{43}$/.test(lines[at] ?? '') || lines.length <= at + 1) {
+    throw new SealError('an age header is broken or too long');
+  }
+  return types;
+}
+
+/** Refuses anything but exactly `stanzas` X25519 readers; other stanzas must end in -grease. */
+export function checkHeader(data: Uint8Array, stanzas = 1): void {
+  const types = stanzaTypes(data);
+  if (types.some((type) => type !== 'X25519' && !type.endsWith('-grease'))) {
+    throw new SealError('a sealed file has a stanza that is not X25519');
+  }
+  const count = types.filter((type) => type === 'X25519').length;
+  if (count !== stanzas) throw new SealError(`a sealed file has ${count} recipients where ${stanzas} are expected`);
+}
+
+/** What was sealed, if `identity` opens it. A device key is a CryptoKey that cannot be copied out. */
+export async function open(data: Uint8Array, identity: Identity | CryptoKey, recipients = 1): Promise<Bytes> {
+  if (data.length > MAX_SEALED_BYTES) throw new SealError('a sealed file is over the limit');
+  checkHeader(data, recipients);
+  const decrypter = new Decrypter();
+  decrypter.addIdentity('text' in identity ? identity.text : identity);
+  try {
+    return own(await decrypter.decrypt(data));
+  } catch {
+    throw new SealError('no identity here opens this file, or it was changed');
+  }
+}
+
+/** As {@link open}, for text. */
+export const openText = async (data: Uint8Array, identity: Identity | CryptoKey): Promise<string> =>
+  text(await open(data, identity));
