@@ -17,6 +17,7 @@ from typing import Any
 import pyrage
 
 from safelight.ids import b64
+from safelight.policy.plans import cost_header
 from safelight.recipe import Recipe
 from safelight.secret import Secret
 from safelight.vault import (
@@ -160,7 +161,7 @@ def keys() -> dict[str, Any]:
         "share": {
             "secret": secret.hex(),
             "text": share.secret_text(secret),
-            "access_token": share.access_token(secret),
+            "access_token": share.access_token(secret).hex(),
             "identity": share.link_identity(secret).text(),
             "passphrase": "open sesame",
             "salt": salt.hex(),
@@ -449,7 +450,7 @@ def requests() -> dict[str, Any]:
         "request": asked.to_dict(),
         "recipe_canonical": recipe.canonical().decode(),
         "recipe_digest": recipe.digest(),
-        "cost_header": request.cost_header(recipe).to_dict(),
+        "cost_header": cost_header(recipe).to_dict(),
         "inputs": {digest: b64(picture)},
         "sealed": b64(sealed),
         "envelope_owner": OWNER.identity.text(),

@@ -16,7 +16,7 @@ from typing import Any, get_args
 from safelight.errors import ExpiredError, SealError
 from safelight.ids import b64, canonical_json, check_id, sha256_hex, unb64
 from safelight.recipe import Recipe
-from safelight.records import CostHeader, Retention
+from safelight.records import Retention
 from safelight.secret import Secret
 from safelight.vault import age, container, tar
 from safelight.vault.identity import Identity, check_recipient
@@ -117,18 +117,6 @@ class SealedRequest:
     def expires_at(self) -> datetime:
         """``not_after`` as a time."""
         return parse_time(self.not_after)
-
-
-def cost_header(recipe: Recipe) -> CostHeader:
-    """The cost header that this recipe must be sent with."""
-    return CostHeader(
-        model=recipe.model,
-        width_px=recipe.width_px,
-        height_px=recipe.height_px,
-        steps=recipe.steps,
-        count=recipe.count,
-        features=recipe.features(),
-    )
 
 
 def new_nonce(*, random: Callable[[int], bytes] = os.urandom) -> str:

@@ -81,9 +81,9 @@ def parse_secret(text: str) -> bytes:
     return secret
 
 
-def access_token(secret: bytes) -> str:
-    """What opening sends to the server, which keeps only its SHA-256: 64 hexadecimal digits."""
-    return derive(secret, "safelight/share/access/v1").hex()
+def access_token(secret: bytes) -> bytes:
+    """What opening sends to the server, which keeps only its SHA-256: 32 bytes."""
+    return derive(secret, "safelight/share/access/v1")
 
 
 def link_identity(

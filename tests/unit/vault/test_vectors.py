@@ -11,6 +11,7 @@ import pytest
 
 from safelight.errors import KeyNoteError, ManifestError, RequestError, RollbackError, SealError
 from safelight.ids import unb64
+from safelight.policy.plans import cost_header
 from safelight.secret import Secret
 from safelight.vault import (
     container,
@@ -119,7 +120,7 @@ def test_share_derivations() -> None:
     secret = bytes.fromhex(case["secret"])
     assert share.secret_text(secret) == case["text"]
     assert share.parse_secret(case["text"]) == secret
-    assert share.access_token(secret) == case["access_token"]
+    assert share.access_token(secret).hex() == case["access_token"]
     assert share.link_identity(secret).text() == case["identity"]
     made = share.link_identity(secret, Secret(case["passphrase"]), bytes.fromhex(case["salt"]))
     assert made.text() == case["identity_with_passphrase"]
@@ -231,7 +232,7 @@ def test_sealed_request() -> None:
         assert inputs == {k: unb64(v) for k, v in REQUESTS["inputs"].items()}
     assert opened.recipe.canonical().decode() == REQUESTS["recipe_canonical"]
     assert opened.recipe.digest() == REQUESTS["recipe_digest"]
-    assert request.cost_header(opened.recipe).to_dict() == REQUESTS["cost_header"]
+    assert cost_header(opened.recipe).to_dict() == REQUESTS["cost_header"]
     envelope = opened.assets[0].envelope
     assert envelope is not None
     owner = identity.Identity.parse(REQUESTS["envelope_owner"])

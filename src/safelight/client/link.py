@@ -1,0 +1,81 @@
+"""What every part of the client stands on: one server, one profile, one clock."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from safelight.client.profile import Pins, Profile
+from safelight.client.wire import Wire
+from safelight.errors import AuthenticationError, IntegrityError, TransientError
+from safelight.ids import Clock, SystemClock, unb64
+from safelight.vault.identity import OwnerKeys
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """One server as one profile sees it."""
+
+    wire: Wire
+    profile: Profile
+    clock: Clock
+
+    @classmethod
+    def open(cls, wire: Wire, profile: Profile, clock: Clock | None = None) -> Link:
+        """Use the session that the profile holds for this server, if there is one."""
+        if wire.token is None:
+            wire.token = profile.pins(wire.origin).token
+        return cls(wire, profile, clock or SystemClock())
+
+    @property
+    def origin(self) -> str:
+        """The server's origin."""
+        return self.wire.origin
+
+    def pins(self) -> Pins:
+        """What this device knows of the server."""
+        return self.profile.pins(self.origin)
+
+    def keys(self) -> OwnerKeys:
+        """The owner's keys. Raises :class:`AuthenticationError` while the device is locked."""
+        return self.profile.keys(self.origin)
+
+    def keys_or_none(self) -> OwnerKeys | None:
+        """The owner's keys, or None on a device without an account here."""
+        if self.pins().account is None or self.wire.token is None:
+            return None
+        return self.keys()
+
+
+def take_bytes(value: dict[str, Any], name: str) -> bytes:
+    """A base64 field of an answer. Raises :class:`TransientError` if it is not there."""
+    text = value.get(name)
+    if not isinstance(text, str):
+        raise TransientError(f"the server's answer lacks the field {name}")
+    return unb64(text)
+
+
+def take_text(value: dict[str, Any], name: str) -> str:
+    """A text field of an answer. Raises :class:`TransientError` if it is not there."""
+    text = value.get(name)
+    if not isinstance(text, str):
+        raise TransientError(f"the server's answer lacks the field {name}")
+    return text
+
+
+def check_account(account: dict[str, Any], keys: OwnerKeys) -> None:
+    """Refuse a server that names other keys for this account than the vault holds.
+
+    Raises :class:`IntegrityError`: pictures would be sealed to somebody else.
+    """
+    named = (account.get("owner_recipient"), account.get("signing_key"))
+    if named != (keys.recipient, keys.signing_public_hex):
+        raise IntegrityError("the server names other keys for this account than its vault holds")
+
+
+def need_session(link: Link) -> None:
+    """Raise :class:`AuthenticationError` unless there is a session."""
+    if link.wire.token is None:
+        raise AuthenticationError(
+            "nobody is signed in on this device", hint="run `safelight account unlock`"
+        )
