@@ -11,7 +11,7 @@ import pytest
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TRANSFORMERS_OFFLINE", "1")
 
-from proofs import Proofs  # noqa: E402 - after the environment is set
+from proofs import Proofs
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -10,8 +10,8 @@ from pathlib import Path
 
 HEAD = """# Proofs
 
-Written by `make proofs`; each line by the test that measured it, on the day and machine named in it. What each proof
-means is in the privacy protocol's section on proofs; the tests are in `tests/privacy` and `tests/faults`.
+Written by `make proofs`; each line by the test that measured it, on the day and machine named in
+it. The tests are in `tests/privacy` and `tests/faults`; `docs/threat-model.md` says against whom.
 
 | proof | what was tried | result | when and where |
 |---|---|---|---|
