@@ -87,7 +87,8 @@ def unlock(
     the server names other keys than the vault holds or this device has seen.
     """
     signed, export_key = _log_in(link, account_name(name), password)
-    sealed = take_bytes(signed, "password_file")
+    files = signed.get("files")
+    sealed = take_bytes(files if isinstance(files, dict) else {}, "password")
     keys = _open_unlock_file(sealed, identity.unlock_identity("password", export_key))
     return _keep(link, signed, keys, stay_unlocked=stay_unlocked)
 

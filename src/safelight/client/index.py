@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from safelight.client.link import Link, need_session
-from safelight.errors import ConflictError, RollbackError, SafelightError
-from safelight.ids import b64, unb64, utc_day
+from safelight.errors import ConflictError, NotFoundError, RollbackError
+from safelight.ids import b64, sha256_hex, unb64, utc_day
 from safelight.vault.head import (
     SEGMENT_ENTRIES,
     IndexEntry,
@@ -63,14 +63,20 @@ def load(link: Link, keys: OwnerKeys) -> Index:
     link.profile.check_head(link.origin, head)
     segments: Segments = []
     for digest in head.segments if head is not None else ():
-        try:
-            sealed = link.wire.blob(f"/api/v1/vault/segments/{digest}")
-        except SafelightError as error:
-            if error.code == "not-found":
-                raise RollbackError("the server lacks a segment of the library's index") from None
-            raise
-        segments.append((digest, open_segment(sealed, digest, keys)))
+        segments.append((digest, open_segment(_segment(link, digest), digest, keys)))
     return Index(head, segments)
+
+
+def _segment(link: Link, digest: str) -> bytes:
+    kept = link.profile.segment(digest)
+    if kept is not None and sha256_hex(kept) == digest:
+        return kept
+    try:
+        sealed = link.wire.blob(f"/api/v1/vault/segments/{digest}")
+    except NotFoundError:
+        raise RollbackError("the server lacks a segment of the library's index") from None
+    link.profile.keep_segment(digest, sealed)
+    return sealed
 
 
 def add(link: Link, keys: OwnerKeys, entries: Iterable[IndexEntry]) -> Index:
@@ -131,6 +137,7 @@ def _write(link: Link, keys: OwnerKeys, change: Callable[[Segments], Segments]) 
         except ConflictError:
             continue  # another device was faster: Note [index order]
         link.profile.check_head(link.origin, head)
+        link.profile.drop_segments({d for d, _ in before.segments} - set(head.segments))
         return Index(head, segments)
     raise ConflictError("other devices kept changing the library", hint="try again in a moment")
 
@@ -139,17 +146,12 @@ def _put_segment(link: Link, keys: OwnerKeys, part: list[IndexEntry]) -> str:
     sealed, digest = seal_segment(part, keys, made_on=utc_day(link.clock.now()))
     # A crash after this leaves a segment that no head names; the server sweeps it.
     link.wire.call("PUT", f"/api/v1/vault/segments/{digest}", content=sealed)
+    link.profile.keep_segment(digest, sealed)
     return digest
 
 
 def _fetch_head(link: Link) -> bytes | None:
-    try:
-        answer = link.wire.get("/api/v1/vault/head")
-    except SafelightError as error:
-        if error.code == "not-found":
-            return None
-        raise
-    text = answer.get("head")
+    text = link.wire.get("/api/v1/vault/head").get("head")
     return unb64(text) if isinstance(text, str) else None
 
 

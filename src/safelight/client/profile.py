@@ -8,6 +8,7 @@ Note [profile files]
     ``current``           the origin of the server used last
     ``servers/X.json``    pins and session of one server; X is the start of its origin's SHA-256
     ``servers/X.age``     owner.txt sealed to the device: there only while it is unlocked
+    ``segments/D.age``    sealed index segments by their SHA-256, so that each is fetched once
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields, replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -194,6 +196,20 @@ class Profile:
         if head is not None and head.seq > pins.head_seq:
             self.save(replace(pins, head_seq=head.seq, head_digest=head.digest()))
 
+    def segment(self, digest: str) -> bytes | None:
+        """A sealed index segment fetched before. The caller checks its digest."""
+        path = self.folder / "segments" / f"{digest}.age"
+        return path.read_bytes() if path.is_file() else None
+
+    def keep_segment(self, digest: str, sealed: bytes) -> None:
+        """Keep a sealed segment; losing one costs a fetch."""
+        _write(self.folder / "segments" / f"{digest}.age", sealed, durable=False)
+
+    def drop_segments(self, digests: Iterable[str]) -> None:
+        """Forget segments that no head names any more."""
+        for digest in digests:
+            self._drop(self.folder / "segments" / f"{digest}.age")
+
     def _path(self, origin: str, suffix: str) -> Path:
         return self.folder / "servers" / f"{sha256_hex(origin.encode())[:16]}.{suffix}"
 
@@ -203,7 +219,7 @@ class Profile:
             path.unlink()
 
 
-def _write(path: Path, data: bytes) -> None:
+def _write(path: Path, data: bytes, *, durable: bool = True) -> None:
     """Replace ``path`` whole, 0600. A crash leaves the old content or the new, never a part."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.{os.getpid()}")
@@ -212,7 +228,8 @@ def _write(path: Path, data: bytes) -> None:
         with os.fdopen(handle, "wb") as file:
             file.write(data)
             file.flush()
-            os.fsync(file.fileno())
+            if durable:
+                os.fsync(file.fileno())
         partial.replace(path)
     except OSError:
         with contextlib.suppress(OSError):
