@@ -28,10 +28,11 @@ def docs_page(description: dict[str, Any]) -> HTMLResponse:
             )
             by_tag.setdefault(operation.get("tags", ["other"])[0], []).append(line)
     parts = [f"<h2>{escape(tag)}</h2><dl>{''.join(lines)}</dl>" for tag, lines in by_tag.items()]
+    info = description["info"]
     html = (
         '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Safelight API</title>'
         f"<style>{_STYLE}</style></head><body>"
-        f"<h1>Safelight API {escape(description['info']['version'])}</h1><p>{escape(description['info']['description'])}</p>"
+        f"<h1>Safelight API {escape(info['version'])}</h1><p>{escape(info['description'])}</p>"
         '<p>The same as a file: <a href="/api/openapi.json">/api/openapi.json</a></p>'
         f"{''.join(parts)}</body></html>"
     )

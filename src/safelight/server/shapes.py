@@ -101,6 +101,8 @@ class SignedInAnswer(Out):
     account: AccountOut
     session: SessionOut
     token: str | None = None
+    password_file: str | None
+    """The unlock file of the password, base64; also in ``files``."""
     files: dict[str, str]
     """The sealed unlock files, base64 by method: ``password``, ``recovery``, ``passkey-...``."""
 

@@ -66,6 +66,7 @@ async def signed_in(
         account=await account_out(ctx, account),
         session=session_out(session, session.id),
         token=token if delivery == "token" else None,
+        password_file=b64(files["password"]) if "password" in files else None,
         files={method: b64(data) for method, data in files.items()},
     )
 

@@ -8,9 +8,10 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
+from safelight.errors import SafelightError
 from safelight.ids import SystemClock
 from safelight.server.context import Context
-from safelight.server.logs import Journal
+from safelight.server.logs import Event, Journal
 from safelight.server.metrics import Metrics, resident_bytes
 from safelight.settings import Settings
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, File, Form, Query, Response, UploadFile
 from pydantic import Field
 
-from safelight.errors import TooLargeError
+from safelight.errors import NotFoundError, TooLargeError
 from safelight.ids import b64, check_id, unb64
 from safelight.records import SealedAsset
 from safelight.server.auth import Ctx, Librarian, SignedIn

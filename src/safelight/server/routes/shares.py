@@ -9,7 +9,7 @@ from fastapi import APIRouter, Path
 from pydantic import Field, StringConstraints
 
 from safelight.errors import RequestError
-from safelight.ids import sha256_hex, unb64
+from safelight.ids import b64, sha256_hex, unb64
 from safelight.records import Share
 from safelight.server.auth import Anyone, Ctx, Sharer, SignedIn
 from safelight.server.limits import PEOPLE, SHARE
