@@ -96,6 +96,7 @@ export const words = {
     about: (seconds: number) => `about ${Math.max(1, Math.round(seconds))} s`,
     keep: 'Keep',
     kept: 'Kept',
+    keptNews: 'Kept. Only you can open it.',
     keepHint: 'Seal it into your vault',
     download: 'Download',
     useAgain: 'Use again',

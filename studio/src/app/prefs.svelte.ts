@@ -1,6 +1,6 @@
 /**
- * What this browser remembers about the look. Never anything about pictures, words or people: these are the only
- * keys the studio writes to localStorage, and a test reads them all.
+ * What this browser remembers about the look. Never anything about pictures, words or people: with the numbers of
+ * remembered.ts these are the only keys the studio writes to localStorage, and a test reads them all.
  */
 export type Theme = 'dark' | 'light' | 'system';
 

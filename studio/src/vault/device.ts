@@ -2,17 +2,17 @@
  * Keys that this browser keeps and nobody can copy out of it.
  *
  * The device key (opt-in, at most 7 days): a non-extractable X25519 key; vault/device-<id>.age on the server opens
- * with it. The hold (at most 60 s): over a reload of the tab, owner.txt waits in the tab's session storage, sealed
- * with a non-extractable AES key that is used once. Locking destroys both.
+ * with it. The hold: over a reload of the tab, and only then, owner.txt waits in the tab's session storage, sealed with
+ * a non-extractable AES key that is used once. Closing the tab stores nothing; locking destroys both.
  */
 import * as age from './age';
 import { bech32Of, concat, crockford, fromBase64, random, text, toBase64, utf8 } from './codec';
 import { SealError } from './errors';
-import { erase, read, write } from './store';
+import { erase, names, read, write } from './store';
 import type { Bytes } from './types';
 
 const MAX_DAYS = 7;
-const HOLD_MS = 60_000;
+const HOLD = 'hold-';
 
 interface DeviceKey {
   id: string;
@@ -40,11 +40,17 @@ export async function deviceKey(): Promise<DeviceKey | null> {
 
 export const forgetDevice = (): Promise<unknown> => erase('device');
 
-/** Seals owner.txt for the reload that comes; the answer goes to session storage. */
+interface HoldKey {
+  key: CryptoKey;
+  made: number;
+}
+
+/** Seals owner.txt for a reload that may come. Only the sealed text leaves; it is stored only when the reload comes. */
 export async function hold(owner: string): Promise<string> {
+  await sweep();
   const key = await crypto.subtle.generateKey({ name: 'AES-GCM', length: 256 }, false, ['encrypt', 'decrypt']);
   const id = crockford(random(8));
-  await write('hold', { id, key, until: Date.now() + HOLD_MS });
+  await write(HOLD + id, { key, made: Date.now() } satisfies HoldKey);
   const iv = random(12);
   const sealed = new Uint8Array(await crypto.subtle.encrypt({ name: 'AES-GCM', iv }, key, utf8(owner)));
   return `${id}.${toBase64(concat(iv, sealed))}`;
@@ -52,13 +58,22 @@ export async function hold(owner: string): Promise<string> {
 
 /** Undoes {@link hold}, once. */
 export async function release(held: string): Promise<string> {
-  const kept = await read<{ id: string; key: CryptoKey; until: number }>('hold');
-  await erase('hold');
-  const [id, sealed] = held.split('.');
-  if (!kept || !sealed || kept.id !== id || kept.until < Date.now()) throw new SealError('nothing is held');
+  const [id = '', sealed = ''] = held.split('.');
+  const kept = await read<HoldKey>(HOLD + id);
+  await erase(HOLD + id);
+  if (!kept || !sealed) throw new SealError('nothing is held');
   const bytes = fromBase64(sealed);
   const opened = await crypto.subtle.decrypt({ name: 'AES-GCM', iv: bytes.subarray(0, 12) }, kept.key, bytes.subarray(12));
   return text(new Uint8Array(opened));
 }
 
-export const dropHold = (): Promise<unknown> => erase('hold');
+export const dropHold = (held: string): Promise<unknown> => erase(HOLD + (held.split('.')[0] ?? ''));
+
+/** Keys whose tab was closed open nothing any more; they go after a day. */
+async function sweep(): Promise<void> {
+  for (const name of await names()) {
+    if (!name.startsWith(HOLD)) continue;
+    const kept = await read<HoldKey>(name);
+    if (!kept || Date.now() - kept.made > 86_400_000) await erase(name);
+  }
+}

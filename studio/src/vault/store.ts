@@ -30,3 +30,4 @@ async function run<T>(mode: IDBTransactionMode, act: (store: IDBObjectStore) => 
 export const read = <T>(key: string): Promise<T | undefined> => run('readonly', (store) => store.get(key) as IDBRequest<T | undefined>);
 export const write = (key: string, value: unknown): Promise<unknown> => run('readwrite', (store) => store.put(value, key));
 export const erase = (key: string): Promise<unknown> => run('readwrite', (store) => store.delete(key));
+export const names = async (): Promise<string[]> => (await run('readonly', (store) => store.getAllKeys())).map(String);

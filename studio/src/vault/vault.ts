@@ -37,7 +37,8 @@ export class Vault {
   readonly #identities = new Map<string, keys.Identity>();
   #pending: { keys: keys.OwnerKeys; code: Bytes } | null = null;
   #recovering: Bytes | null = null;
-  #tag = crockford(random(8));
+  #held = '';
+  readonly #tag = crockford(random(8));
 
   // --- account ---
 
@@ -145,7 +146,8 @@ export class Vault {
   }
 
   async hold(): Promise<{ held: string }> {
-    return { held: await device.hold(keys.ownerText(this.#owner())) };
+    this.#held = await device.hold(keys.ownerText(this.#owner()));
+    return { held: this.#held };
   }
 
   async resume(held: string): Promise<Unlocked> {
@@ -158,7 +160,8 @@ export class Vault {
     this.#recovering = null;
     this.#index = new LibraryIndex();
     for (const held of [this.#jobs, this.#exchanges, this.#exportKeys, this.#identities]) held.clear();
-    await device.dropHold();
+    if (this.#held) await device.dropHold(this.#held);
+    this.#held = '';
   }
 
   // --- making pictures ---

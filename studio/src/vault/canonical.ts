@@ -1,0 +1,2 @@
+/** The little of the vault that the page itself may use: text forms, no keys. */
+export { canonical, fromBase64, sha256Hex, toBase64 } from './codec';
