@@ -100,7 +100,7 @@ class Profile:
             people = tuple((str(a), str(b), str(c)) for a, b, c in value.get("people", ()))
             known |= {"fleet_keys": tuple(value["fleet_keys"]), "people": people}
             pins = Pins(**known)
-        except (KeyError, TypeError, ValueError):
+        except (AttributeError, KeyError, TypeError, ValueError):
             raise IntegrityError(
                 "this profile's pins are damaged",
                 hint="restore the profile folder, or remove it and check the fleet key again",
@@ -221,7 +221,8 @@ class Profile:
 
 def _write(path: Path, data: bytes, *, durable: bool = True) -> None:
     """Replace ``path`` whole, 0600. A crash leaves the old content or the new, never a part."""
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for folder in (path.parent.parent, path.parent):
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.{os.getpid()}")
     handle = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     try:

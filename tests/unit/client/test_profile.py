@@ -1,0 +1,137 @@
+"""The profile: files only their person reads, pins that do not give way, a lock that locks."""
+
+from __future__ import annotations
+
+import stat
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from safelight.client.profile import Profile
+from safelight.errors import (
+    AuthenticationError,
+    IntegrityError,
+    KeyNoteError,
+    RequestError,
+    RollbackError,
+)
+from safelight.ids import FixedClock
+from safelight.vault.head import next_head
+from safelight.vault.identity import Identity, OwnerKeys
+
+ORIGIN = "https://studio.example"
+KEYS = OwnerKeys(Identity.from_seed(bytes(range(32))), bytes(range(1, 33)))
+NOW = datetime(2026, 11, 28, 12, tzinfo=UTC)
+
+
+@pytest.fixture
+def clock() -> FixedClock:
+    return FixedClock(NOW)
+
+
+@pytest.fixture
+def profile(tmp_path: Path, clock: FixedClock) -> Profile:
+    return Profile(tmp_path / "profile", clock=clock)
+
+
+def test_every_file_is_private(profile: Profile) -> None:
+    profile.pin_fleet(ORIGIN, "a" * 64)
+    profile.unlock(ORIGIN, KEYS)
+    profile.use(ORIGIN)
+    profile.keep_segment("b" * 64, b"x")
+    files = [p for p in profile.folder.rglob("*") if p.is_file()]
+    assert len(files) == 5
+    for path in files:
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600, path.name
+        assert not path.name.startswith("."), "no partial file is left"
+        text = path.read_bytes()
+        assert KEYS.identity.text().encode() not in text
+        assert KEYS.signing_seed.hex().encode() not in text
+    for path in profile.folder.rglob("*"):
+        if path.is_dir():
+            assert stat.S_IMODE(path.stat().st_mode) == 0o700
+
+
+def test_the_device_stays_the_same(profile: Profile) -> None:
+    assert profile.device() == profile.device() == Profile(profile.folder).device()
+
+
+def test_the_fleet_key_is_pinned(profile: Profile) -> None:
+    profile.pin_fleet(ORIGIN, "a" * 64)
+    profile.pin_fleet(ORIGIN, "a" * 64)
+    with pytest.raises(KeyNoteError):
+        profile.pin_fleet(ORIGIN, "b" * 64)
+    assert profile.pins(ORIGIN).fleet_keys == ("a" * 64,)
+    profile.pin_fleet("https://other.example", "b" * 64)
+    profile.trust_fleet(ORIGIN, "b" * 64)
+    assert profile.pin_fleet(ORIGIN, "b" * 64).fleet_keys == ("a" * 64, "b" * 64)
+    with pytest.raises(KeyNoteError):
+        profile.pin_fleet(ORIGIN, "a" * 64)
+    with pytest.raises(RequestError):
+        profile.trust_fleet(ORIGIN, "B" * 64)
+
+
+def test_people_are_pinned(profile: Profile) -> None:
+    for _ in range(2):
+        profile.pin_person(ORIGIN, "bob", "age1bob", "c" * 64)
+    with pytest.raises(IntegrityError):
+        profile.pin_person(ORIGIN, "bob", "age1evil", "c" * 64)
+    profile.pin_person(ORIGIN, "eve", "age1evil", "c" * 64)
+
+
+def test_unlocked_for_seven_days_at_most(profile: Profile, clock: FixedClock) -> None:
+    with pytest.raises(AuthenticationError):
+        profile.keys(ORIGIN)
+    profile.unlock(ORIGIN, KEYS)
+    clock.at = NOW + timedelta(days=7)
+    assert profile.keys(ORIGIN).text() == KEYS.text()
+    clock.at = NOW + timedelta(days=7, seconds=1)
+    with pytest.raises(AuthenticationError):
+        profile.keys(ORIGIN)
+    assert not list(profile.folder.rglob("*.age")), "what is over is gone from the disk"
+    clock.at = NOW
+    with pytest.raises(AuthenticationError):
+        profile.keys(ORIGIN)
+    for days in (0, 8):
+        with pytest.raises(RequestError):
+            profile.unlock(ORIGIN, KEYS, days=days)
+
+
+def test_lock_keeps_pins(profile: Profile) -> None:
+    profile.pin_fleet(ORIGIN, "a" * 64)
+    profile.unlock(ORIGIN, KEYS)
+    profile.lock(ORIGIN)
+    with pytest.raises(AuthenticationError):
+        profile.keys(ORIGIN)
+    assert profile.pins(ORIGIN).fleet_keys == ("a" * 64,)
+
+
+def test_rollback(profile: Profile) -> None:
+    first = next_head(None, segments=[], asset_count=0, keys=KEYS)
+    second = next_head(first, segments=["d" * 64], asset_count=1, keys=KEYS)
+    other = next_head(first, segments=["e" * 64], asset_count=1, keys=KEYS)
+    profile.check_head(ORIGIN, None)
+    profile.check_head(ORIGIN, first)
+    profile.check_head(ORIGIN, second)
+    profile.check_head(ORIGIN, second)
+    for older in (None, first, other):
+        with pytest.raises(RollbackError):
+            profile.check_head(ORIGIN, older)
+    assert Profile(profile.folder).pins(ORIGIN).head_seq == 2
+
+
+@pytest.mark.parametrize("damage", [b"", b"{}", b"[]", b'{"origin":"https://studio.example"}'])
+def test_damaged_pins_are_not_forgotten_pins(profile: Profile, damage: bytes) -> None:
+    profile.pin_fleet(ORIGIN, "a" * 64)
+    (path,) = profile.folder.rglob("*.json")
+    path.write_bytes(damage)
+    with pytest.raises(IntegrityError):
+        profile.pin_fleet(ORIGIN, "b" * 64)
+
+
+def test_another_device_does_not_open_the_keys(profile: Profile, clock: FixedClock) -> None:
+    profile.unlock(ORIGIN, KEYS)
+    (profile.folder / "device.txt").write_text(Identity.from_seed(b"x" * 32).text() + "\n")
+    with pytest.raises(IntegrityError):
+        profile.keys(ORIGIN)
