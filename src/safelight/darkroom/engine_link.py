@@ -60,6 +60,8 @@ def engine_environment() -> dict[str, str]:
         "DO_NOT_TRACK": "1",
         "ORT_DISABLE_TELEMETRY": "1",
         "CUDA_CACHE_DISABLE": "1",
+        # torch makes this folder when it is imported; one that is there already needs no write.
+        "TORCHINDUCTOR_CACHE_DIR": "/",
         "PYTHONDONTWRITEBYTECODE": "1",
         "TOKENIZERS_PARALLELISM": "false",
         # Waiting threads sleep instead of spinning, so that the desk keeps its turn.

@@ -16,6 +16,7 @@ import os
 import queue
 import socket
 import sys
+import tempfile
 import threading
 import time
 import traceback
@@ -159,6 +160,8 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--confine", default="auto")
     args = parser.parse_args(argv)
     pipe = FramePipe(socket.socket(fileno=args.fd))
+    # Libraries ask for a temporary folder when they are imported, and look for one they can write.
+    tempfile.tempdir = os.environ.get("TMPDIR", os.sep)
     with contextlib.suppress(OSError):
         os.nice(NICENESS)
     try:
