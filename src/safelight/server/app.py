@@ -13,7 +13,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from safelight import __version__
-from safelight.server import problems
+from safelight.server import handlers
 from safelight.server.context import Context, context
 from safelight.server.docs_page import docs_page
 from safelight.server.front import Front
@@ -33,7 +33,9 @@ _ERRORS: dict[int | str, dict[str, Any]] = {
 }
 
 
-def build_app(settings: Settings, *, journal: Journal | None = None) -> FastAPI:
+def build_app(
+    settings: Settings, *, journal: Journal | None = None, metrics: Metrics | None = None
+) -> FastAPI:
     """The whole server as an ASGI application.
 
     Its lifespan opens the desk and starts the fleet beside it: requests are answered before the
@@ -42,12 +44,12 @@ def build_app(settings: Settings, *, journal: Journal | None = None) -> FastAPI:
     from safelight.server.routes import routers
 
     log = journal if journal is not None else Journal(level=settings.log_level)
-    metrics = Metrics()
+    counts = metrics if metrics is not None else Metrics()
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         asyncio.get_running_loop().set_exception_handler(loop_handler(log))
-        async with open_context(settings, log, metrics) as ctx:
+        async with open_context(settings, log, counts) as ctx:
             app.state.context = ctx
             yield
         log.write(Event.STOP, seconds=0)
@@ -62,10 +64,9 @@ def build_app(settings: Settings, *, journal: Journal | None = None) -> FastAPI:
         redoc_url=None,
         redirect_slashes=False,
         responses=_ERRORS,
-        middleware=[Middleware(Front, settings=settings, journal=log, metrics=metrics)],
+        middleware=[Middleware(Front, settings=settings, journal=log, metrics=counts)],
     )
-    app.state.metrics = metrics
-    problems.install(app)
+    handlers.install(app)
     templates: set[str] = set()
     for router in routers():
         app.include_router(router)

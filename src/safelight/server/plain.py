@@ -27,7 +27,7 @@ from safelight.server.auth import Caller
 from safelight.server.context import Context
 from safelight.server.limits import GUEST
 from safelight.server.shapes import B64, Hex64, In, JobOut, Name, Out, Protection, Retention
-from safelight.server.transit import Opened
+from safelight.server.transit import Once, Opened
 
 
 class AdapterIn(In):
@@ -148,16 +148,36 @@ def read_inputs(given: dict[str, str]) -> dict[str, bytes]:
 
 
 async def make_plain(
-    ctx: Context,
-    caller: Caller,
-    body: PlainRequest,
-    idempotency_key: str | None,
-    request: Request,
+    ctx: Context, caller: Caller, raw: bytes, idempotency_key: str | None, request: Request
 ) -> Response:
     """Seal at the door, submit, and with ``wait`` answer with the opened result."""
+    body = read_plain(raw)
     if caller.account is None:
         ctx.limiter.hit(GUEST, caller.address)
-    recipe, inputs = build_recipe(ctx, body.recipe), read_inputs(body.inputs)
+    once, job, ticket = None, None, None
+    if idempotency_key is not None and caller.account is not None:
+        once = Once(account=caller.account.id, key=idempotency_key, digest=sha256_hex(raw))
+        earlier = ctx.door.earlier(once)
+        job = await ctx.desk.job_by_id(earlier) if earlier is not None else None
+    if job is None:
+        job, ticket = await _submit(ctx, caller, body, once)
+    if body.wait:
+        result = await wait_for(ctx, job, request)
+        return JSONResponse(result.model_dump(mode="json"))
+    taken = {
+        "job": views.job_out(job).model_dump(mode="json"),
+        "protection": "transit",
+        "retention": job.retention,
+        "ticket": ticket,
+    }
+    return JSONResponse(taken, status_code=202)
+
+
+async def _submit(
+    ctx: Context, caller: Caller, body: PlainRequest, once: Once | None
+) -> tuple[Job, str | None]:
+    recipe = await asyncio.to_thread(build_recipe, ctx, body.recipe)
+    inputs = read_inputs(body.inputs)
     if set(inputs) != set(recipe.inputs()):
         raise RecipeError("the recipe and the inputs do not name the same pictures")
     sealed = await asyncio.to_thread(
@@ -176,19 +196,10 @@ async def make_plain(
         retention=body.retention,
         protection="transit",
         assets=sealed.assets,
-        idempotency_key=idempotency_key,
+        idempotency_key=once.key if once is not None else None,
     )
-    ctx.door.remember(sealed.exchange, job.id)
-    if body.wait:
-        result = await wait_for(ctx, job, request)
-        return JSONResponse(result.model_dump(mode="json"))
-    taken = {
-        "job": views.job_out(job).model_dump(mode="json"),
-        "protection": "transit",
-        "retention": job.retention,
-        "ticket": ticket,
-    }
-    return JSONResponse(taken, status_code=202)
+    ctx.door.remember(sealed.exchange, job.id, once)
+    return job, ticket
 
 
 async def wait_for(ctx: Context, job: Job, request: Request) -> PlainResult:
@@ -222,7 +233,8 @@ async def wait_for(ctx: Context, job: Job, request: Request) -> PlainResult:
 async def _follow(ctx: Context, job_id: str) -> tuple[str, bytes | None, str | None]:
     async for event in ctx.desk.events(job_id, 0):
         if event.type in ("done", "refused"):
-            return event.type, unb64(event.data["reply"]), None
+            reply = event.data.get("reply")
+            return event.type, None if reply is None else unb64(reply), None
         if event.type in ("failed", "cancelled"):
             return event.type, None, event.data.get("code")
     return "failed", None, None

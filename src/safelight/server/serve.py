@@ -9,18 +9,22 @@ import socket
 import sys
 import time
 import webbrowser
-from collections.abc import Coroutine, Generator
-from typing import Any
+from collections.abc import AsyncIterator, Awaitable, Generator
+from typing import TYPE_CHECKING
 
 import uvicorn
-from fastapi import FastAPI
 
 from safelight.errors import RequestError, TransientError
-from safelight.server.app import build_app
-from safelight.server.context import Context
+from safelight.server.gate import Gate
 from safelight.server.logs import Event, Journal, take_over
 from safelight.server.metrics import Metrics, serve_metrics
 from safelight.settings import Settings
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+
+    from safelight.server.context import Context
+    from safelight.server.front import App
 
 _STARTED = time.monotonic()
 
@@ -28,15 +32,17 @@ _STARTED = time.monotonic()
 def serve(settings: Settings, *, open_browser: bool = False) -> int:
     """Serve until SIGTERM or SIGINT; then finish running work and return 0.
 
-    Prints ``safelight: ready http://host:port`` on standard output once it answers. A second
-    signal stops without waiting. Raises :class:`TransientError` if the address is taken.
+    Prints ``safelight: ready http://host:port`` on standard output once it answers everything. A
+    second signal stops without waiting. Raises :class:`TransientError` if the address is taken,
+    and what opening the desk raises.
     """
     settings.home.mkdir(parents=True, exist_ok=True, mode=0o700)
     listener = _bind(settings)
     journal = Journal(level=settings.log_level)
     take_over(journal, level=settings.log_level)
     with contextlib.closing(listener):
-        return asyncio.run(_run(settings, listener, journal, open_browser=open_browser))
+        asyncio.run(_run(settings, listener, journal, open_browser=open_browser))
+    return 0
 
 
 def _bind(settings: Settings) -> socket.socket:
@@ -59,7 +65,7 @@ def _bind(settings: Settings) -> socket.socket:
 
 
 def address(settings: Settings, listener: socket.socket) -> str:
-    """The address that people on this machine type."""
+    """The address that people type."""
     port = listener.getsockname()[1]
     if settings.public_url:
         return settings.public_url.rstrip("/")
@@ -68,96 +74,110 @@ def address(settings: Settings, listener: socket.socket) -> str:
 
 
 class _Server(uvicorn.Server):
-    """uvicorn, with our signals and our ready line."""
-
-    def __init__(self, config: uvicorn.Config, journal: Journal, url: str, port: int) -> None:
-        super().__init__(config)
-        self._journal, self._url, self._port = journal, url, port
+    """uvicorn without its signal handlers: :func:`_run` has ours."""
 
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None, None, None]:
-        """Leave signals alone: :func:`_run` handles them."""
+        """Leave signals alone."""
         yield
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Start, then say so on standard output."""
-        await super().startup(sockets=sockets)
-        if self.started:
-            milliseconds = round((time.monotonic() - _STARTED) * 1000, 1)
-            self._journal.write(Event.READY, port=self._port, ms=milliseconds)
-            sys.stdout.write(f"safelight: ready {self._url}\n")
-            sys.stdout.flush()
 
 
 async def _run(
     settings: Settings, listener: socket.socket, journal: Journal, *, open_browser: bool
-) -> int:
+) -> None:
     port = listener.getsockname()[1]
     journal.write(Event.START, port=port)
-    app = build_app(settings, journal=journal)
-    config = uvicorn.Config(
-        app,
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        date_header=True,
-        lifespan="on",
-        timeout_graceful_shutdown=settings.job_timeout_seconds,
-        timeout_keep_alive=30,
-        h11_max_incomplete_event_size=64 * 1024,
+    metrics, stop, hurry = Metrics(), asyncio.Event(), asyncio.Event()
+    gate = Gate(settings, journal, metrics)
+    server = _Server(
+        uvicorn.Config(
+            gate,
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            lifespan="off",
+            timeout_keep_alive=30,
+            timeout_graceful_shutdown=5,
+        )
     )
-    url = address(settings, listener)
-    server = _Server(config, journal, url, port)
-    loop = asyncio.get_running_loop()
-    stopping, hurry = asyncio.Event(), asyncio.Event()
 
     def on_signal() -> None:
-        if stopping.is_set():
-            hurry.set()
-            server.should_exit = server.force_exit = True
-        stopping.set()
+        (hurry if stop.is_set() else stop).set()
 
     for name in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(name, on_signal)
+        asyncio.get_running_loop().add_signal_handler(name, on_signal)
     serving = asyncio.create_task(server.serve(sockets=[listener]))
-    counting = await _metrics(app.state.metrics, settings.metrics_port)
-    if open_browser:
-        loop.run_in_executor(None, webbrowser.open, url)
-    await _first(serving, stopping.wait())
-    if not serving.done():
-        await _first(asyncio.create_task(_drain(app, settings)), hurry.wait())
-        server.should_exit = True
-    await serving
-    if counting is not None:
-        counting.close()
-    return 0 if server.started else 1
-
-
-async def _metrics(metrics: Metrics, port: int) -> asyncio.Server | None:
-    if not port:
-        return None
     try:
-        return await serve_metrics(metrics, port)
+        async with (
+            _counting(metrics, settings.metrics_port),
+            _opened(settings, journal, metrics) as (app, context),
+        ):
+            gate.open(app)
+            url = address(settings, listener)
+            milliseconds = round((time.monotonic() - _STARTED) * 1000, 1)
+            journal.write(Event.READY, port=port, ms=milliseconds)
+            sys.stdout.write(f"safelight: ready {url}\n")
+            sys.stdout.flush()
+            if open_browser:
+                await asyncio.to_thread(webbrowser.open, url)
+            await _first(stop.wait(), asyncio.shield(serving))
+            started = time.monotonic()
+            await _first(_drain(context, settings), hurry.wait())
+            context.closing.set()  # event streams end; clients resume elsewhere or later
+            server.should_exit, server.force_exit = True, hurry.is_set()
+            await serving
+            journal.write(Event.STOP, seconds=round(time.monotonic() - started, 3))
+    finally:
+        gate.give_up()
+        server.should_exit = True
+        await serving
+
+
+@contextlib.asynccontextmanager
+async def _opened(
+    settings: Settings, journal: Journal, metrics: Metrics
+) -> AsyncIterator[tuple[App, Context]]:
+    """The whole application, open. Its imports run in a thread, so that the gate answers."""
+
+    def build() -> FastAPI:
+        from safelight.server.app import build_app
+
+        return build_app(settings, journal=journal, metrics=metrics)
+
+    app = await asyncio.to_thread(build)
+    async with app.router.lifespan_context(app):
+        yield app, app.state.context
+
+
+@contextlib.asynccontextmanager
+async def _counting(metrics: Metrics, port: int) -> AsyncIterator[None]:
+    """Serve the metrics on a port of their own, unless it is 0."""
+    if not port:
+        yield
+        return
+    try:
+        server = await serve_metrics(metrics, port)
     except OSError as error:
         raise TransientError(
             f"cannot listen on port {port} for metrics", hint="choose another metrics_port"
         ) from error
+    async with server:
+        yield
 
 
-async def _drain(app: FastAPI, settings: Settings) -> None:
-    """Let running jobs end and their callers hear of it; then end the event streams."""
-    ctx: Context | None = getattr(app.state, "context", None)
-    if ctx is None:
-        return
+async def _drain(context: Context, settings: Settings) -> None:
+    """Let running jobs end and their callers hear of it."""
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(settings.job_timeout_seconds):
-            await ctx.desk.drain()
+            await context.desk.drain()
     await asyncio.sleep(0.1)  # the last events are on their way
-    ctx.closing.set()
 
 
-async def _first(task: asyncio.Task[None], other: Coroutine[Any, Any, object]) -> None:
-    """Wait until one of the two is done; the second is then given up."""
-    waiter = asyncio.ensure_future(other)
-    await asyncio.wait({task, waiter}, return_when=asyncio.FIRST_COMPLETED)
-    waiter.cancel()
+async def _first(*waits: Awaitable[object]) -> None:
+    """Wait until one is done; the others are given up."""
+    tasks = [asyncio.ensure_future(wait) for wait in waits]
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()

@@ -205,6 +205,13 @@ class PublicationOut(Out):
     retention: Literal["public"] = "public"
 
 
+class OwnPublicationOut(PublicationOut):
+    """A public copy, for its owner only: also says which asset it was made from."""
+
+    asset: str | None
+    """None once the original is deleted."""
+
+
 class KeyOut(Out):
     """An API key, without its secret."""
 

@@ -12,7 +12,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from safelight.desk.fleet import Fleet
-from safelight.errors import AuthenticationError, KeyNoteError, SealError, TransientError
+from safelight.errors import (
+    AuthenticationError,
+    ConflictError,
+    KeyNoteError,
+    SealError,
+    TransientError,
+)
 from safelight.ids import Clock, new_id, new_token, utc_day
 from safelight.policy.plans import cost_header
 from safelight.recipe import Recipe
@@ -48,6 +54,15 @@ class SealedAtDoor:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Once:
+    """What makes a plain request the same request: who, under which key, with which body."""
+
+    account: str | None
+    key: str
+    digest: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Opened:
     """An opened reply. Its repr shows nothing of it."""
 
@@ -76,6 +91,7 @@ class TransitDoor:
         self._settings = settings
         self._clock = clock
         self._open: OrderedDict[str, _Exchange] = OrderedDict()
+        self._once: OrderedDict[tuple[str | None, str], tuple[str, str]] = OrderedDict()
         self._tags: dict[str, tuple[str, str]] = {}
 
     def seal(
@@ -144,13 +160,27 @@ class TransitDoor:
             exchange=exchange,
         )
 
-    def remember(self, exchange: str, job: str) -> None:
+    def remember(self, exchange: str, job: str, once: Once | None) -> None:
         """File an exchange under its job's id, once the desk has taken it."""
         self._open[job] = self._open.pop(exchange)
+        if once is not None:
+            if len(self._once) >= _MAX_OPEN:
+                self._once.popitem(last=False)
+            self._once[(once.account, once.key)] = (once.digest, job)
 
-    def forget(self, name: str) -> None:
-        """Drop a reply identity; the reply cannot be opened here again."""
-        self._open.pop(name, None)
+    def earlier(self, once: Once) -> str | None:
+        """The job that this caller made before with the same idempotency key and body.
+
+        Sealing twice gives other bytes, so the desk cannot tell that a plain request came again.
+        Raises :class:`ConflictError` if the key was used for another body.
+        """
+        digest, job = self._once.get((once.account, once.key), (None, None))
+        if digest is not None and digest != once.digest:
+            raise ConflictError(
+                "this idempotency key was used for another request",
+                hint="make a new key per request",
+            )
+        return job
 
     def open(self, job: str, sealed: bytes, secret: Secret[str] | None = None) -> Opened | None:
         """The reply of a transit job, if it can be opened here.

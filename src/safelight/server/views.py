@@ -15,6 +15,7 @@ from safelight.server.shapes import (
     Delivery,
     JobOut,
     KeyOut,
+    OwnPublicationOut,
     PublicationOut,
     SessionOut,
     ShareOut,
@@ -141,6 +142,12 @@ def publication_out(publication: Publication, name: str | None) -> PublicationOu
         name=name if publication.show_name else None,
         remix=publication.remix,
     )
+
+
+def own_publication_out(publication: Publication, name: str) -> OwnPublicationOut:
+    """A publication, for its owner."""
+    shown = publication_out(publication, name)
+    return OwnPublicationOut(**shown.model_dump(), asset=publication.asset)
 
 
 def key_out(key: ApiKey) -> KeyOut:

@@ -15,7 +15,7 @@ from safelight.server.auth import Anyone, Caller, Ctx, Generator, check_scope
 from safelight.server.context import Context
 from safelight.server.events import EventStream, read_event_id
 from safelight.server.limits import GUEST
-from safelight.server.plain import PlainResult, make_plain, plain_result, read_plain
+from safelight.server.plain import PlainResult, make_plain, plain_result
 from safelight.server.shapes import JobOut, Out, Protection, Retention
 from safelight.server.views import job_out
 
@@ -91,8 +91,7 @@ async def create_job(
     check_scope(caller.key, "generate")
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind == "application/json":
-        plain = read_plain(await request.body())
-        return await make_plain(ctx, caller, plain, idempotency_key, request)
+        return await make_plain(ctx, caller, await request.body(), idempotency_key, request)
     if kind != AGE:
         raise RequestError(
             "a job is application/age or application/json", hint="set the content type"

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+import asyncio
+from typing import TYPE_CHECKING, Any, Literal
 
 from fastapi import APIRouter
 from starlette.responses import JSONResponse, Response
 
 from safelight import __version__
+from safelight.policy.plans import price
 from safelight.recipe import MAX_COUNT, MAX_PIXELS, MAX_PROMPT_CHARS, MAX_SIDE_PX, MAX_STEPS
+from safelight.records import CostHeader
 from safelight.server.auth import Ctx
 from safelight.server.label import LabelLine, label, sentences
 from safelight.server.shapes import Out
+
+if TYPE_CHECKING:
+    from safelight.catalogue import Model
 
 router = APIRouter(tags=["system"])
 
@@ -176,4 +182,28 @@ async def list_darkrooms(ctx: Ctx) -> Darkrooms:
 @router.get("/api/v1/models", operation_id="listModels")
 async def list_models(ctx: Ctx) -> ModelList:
     """Every model and adapter in the catalogue."""
-    return ModelList(models=ctx.models())
+    found = await asyncio.to_thread(ctx.catalogue.models)
+    return ModelList(models=[_model(model) for model in found])
+
+
+def _model(model: Model) -> ModelOut:
+    example = CostHeader(
+        model=model.digest,
+        width_px=model.native_size_px,
+        height_px=model.native_size_px,
+        steps=model.default_steps,
+        count=1,
+    )
+    return ModelOut(
+        name=model.name,
+        digest=model.digest,
+        family=model.family,
+        kind=model.kind,
+        native_size_px=model.native_size_px,
+        default_steps=model.default_steps,
+        default_guidance=model.default_guidance,
+        side_step_px=model.side_step_px,
+        licence=model.licence,
+        commercial=model.commercial,
+        price_example=price(example),
+    )
