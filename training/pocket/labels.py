@@ -1,8 +1,9 @@
 """The labels Pocket is taught, and the plain words people use for them.
 
-`FAVOURED` maps an emojibase label to the words a caption may use for it, the plainest first. A model this small learns
-shapes only when the list is short (775 labels gave none in two hours on two CPU cores; about 170 did), so the list
-holds concrete things only. `OVERSAMPLED` says which of them are drawn several times as often, and how often.
+`FAVOURED` maps an emojibase label to the words a caption may use for it, the plainest first. A
+model this small learns shapes only when the list is short (775 labels gave none in two hours on two
+CPU cores; about 170 did), so the list holds concrete things only. `OVERSAMPLED` says which of them
+are drawn several times as often, and how often.
 """
 
 from __future__ import annotations
@@ -234,18 +235,43 @@ FAVOURED: dict[str, tuple[str, ...]] = {
 """emojibase label -> caption words, plainest first."""
 
 OVERSAMPLED: dict[str, int] = {
-    "red apple": 7, "cat face": 7, "rocket": 7, "house": 7, "deciduous tree": 7, "fox": 7,
-    "evergreen tree": 4, "dog face": 4, "sun": 4, "red heart": 4, "star": 4, "automobile": 4, "fish": 4,
-    "cherry blossom": 4, "mushroom": 4, "pizza": 4, "rabbit face": 4, "bear": 4, "crescent moon": 4, "ghost": 4,
-    "robot": 4,
-}  # fmt: skip
+    "red apple": 10,
+    "cat face": 10,
+    "rocket": 10,
+    "house": 10,
+    "deciduous tree": 10,
+    "fox": 10,
+    "evergreen tree": 5,
+    "dog face": 5,
+    "sun": 5,
+    "red heart": 5,
+    "star": 5,
+    "automobile": 5,
+    "fish": 5,
+    "cherry blossom": 5,
+    "mushroom": 5,
+    "pizza": 5,
+    "rabbit face": 5,
+    "bear": 5,
+    "crescent moon": 5,
+    "ghost": 5,
+    "robot": 5,
+}
 """emojibase label -> how many times as often as other labels it is drawn."""
 
 BACKGROUNDS: dict[str, tuple[int, int, int]] = {
-    "red": (224, 49, 49), "orange": (245, 140, 40), "yellow": (250, 214, 60), "green": (56, 180, 75),
-    "blue": (40, 110, 230), "light blue": (150, 205, 250), "purple": (130, 70, 200), "pink": (250, 160, 200),
-    "grey": (160, 160, 160), "black": (20, 20, 20), "brown": (130, 85, 50),
-}  # fmt: skip
+    "red": (224, 49, 49),
+    "orange": (245, 140, 40),
+    "yellow": (250, 214, 60),
+    "green": (56, 180, 75),
+    "blue": (40, 110, 230),
+    "light blue": (150, 205, 250),
+    "purple": (130, 70, 200),
+    "pink": (250, 160, 200),
+    "grey": (160, 160, 160),
+    "black": (20, 20, 20),
+    "brown": (130, 85, 50),
+}
 """background word -> sRGB colour, 0 to 255."""
 
 STYLES: dict[str, str] = {
