@@ -10,8 +10,8 @@ from fastapi import APIRouter, File, Form, Query, Response, UploadFile
 from safelight.server.auth import Ctx, Publisher
 from safelight.server.pictures import clean
 from safelight.server.routes.jobs import as_id
-from safelight.server.shapes import Empty, Out, PublicationOut
-from safelight.server.views import publication_out
+from safelight.server.shapes import Empty, Out, OwnPublicationOut, PublicationOut
+from safelight.server.views import own_publication_out, publication_out
 
 router = APIRouter(prefix="/api/v1", tags=["publications"])
 MAX_WORDS = 500
@@ -23,7 +23,7 @@ _PICTURE: dict[int | str, dict[str, Any]] = {
 class PublicationList(Out):
     """The caller's publications, newest first."""
 
-    publications: list[PublicationOut]
+    publications: list[OwnPublicationOut]
 
 
 class Feed(Out):
@@ -42,7 +42,7 @@ async def publish(
     words: Annotated[str, Form(max_length=MAX_WORDS)] = "",
     show_name: Annotated[bool, Form()] = False,  # noqa: FBT002 - a form field
     remix: Annotated[bool, Form()] = False,  # noqa: FBT002 - a form field
-) -> PublicationOut:
+) -> OwnPublicationOut:
     """Publish a plain copy. Its pixels are encoded anew; everything else in the file is dropped."""
     bare = await asyncio.to_thread(clean, await picture.read())
     publication = await ctx.desk.publish(
@@ -56,14 +56,15 @@ async def publish(
         show_name=show_name,
         remix=remix,
     )
-    return publication_out(publication, member.account.name)
+    return own_publication_out(publication, member.account.name)
 
 
 @router.get("/publications", operation_id="listPublications")
 async def list_publications(ctx: Ctx, member: Publisher) -> PublicationList:
     """The caller's own publications."""
     found = await ctx.desk.publications(member.account.id)
-    return PublicationList(publications=[publication_out(p, member.account.name) for p in found])
+    name = member.account.name
+    return PublicationList(publications=[own_publication_out(p, name) for p in found])
 
 
 @router.get("/explore", operation_id="explore")
