@@ -45,6 +45,8 @@ def add_parser(subparsers: Subparsers) -> None:
     passwd = verbs.add_parser("passwd", help="change the password")
     passwd.add_argument("--password-file", type=Path, metavar="FILE", help="the old password")
     passwd.add_argument("--new-password-file", type=Path, metavar="FILE", help="the new one")
+    key = verbs.add_parser("recovery-key", help="print the recovery code as an age identity")
+    key.add_argument("--code-file", type=Path, metavar="FILE", help="by default it is asked for")
     verbs.add_parser("status", help="who is signed in here, and until when it stays unlocked")
     verbs.add_parser("lock", help="sign out and lock this device")
     trust = verbs.add_parser("trust", help="pin another fleet key, after asking the operator")
@@ -65,6 +67,7 @@ def run(args: argparse.Namespace) -> int:
         "unlock": _unlock,
         "recover": _recover,
         "passwd": _passwd,
+        "recovery-key": _recovery_key,
         "status": _status,
         "lock": _lock,
         "trust": _trust,
@@ -116,6 +119,15 @@ def _passwd(args: argparse.Namespace) -> int:
     with open_studio(args) as studio:
         studio.change_password(old, new)
     show({"changed": True}, as_json=args.json, plain="the password is changed")
+    return 0
+
+
+def _recovery_key(args: argparse.Namespace) -> int:
+    from safelight.vault.identity import parse_recovery, unlock_identity
+
+    code = read_code(args.code_file)
+    text = unlock_identity("recovery", parse_recovery(code.reveal())).text()
+    show({"identity": text}, as_json=args.json, plain=text)
     return 0
 
 

@@ -19,7 +19,8 @@ AGE = "application/age"
 MAX_ANSWER_BYTES = 160 * 1024 * 1024
 TIMEOUT = httpx.Timeout(60.0, connect=10.0)
 EVENT_TIMEOUT = httpx.Timeout(45.0, connect=10.0)
-RECONNECTS = 5
+RECONNECTS = 7
+"""With :func:`_pause`, half a minute: long enough for a server to be started again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +49,7 @@ class Wire:
         self.origin = origin_of(server)
         self.token = token
         self._sleep = sleep
+        self._met = False
         self._http = httpx.Client(
             base_url=self.origin,
             transport=GuardedTransport(self.origin, transport),
@@ -67,18 +69,37 @@ class Wire:
         params: Mapping[str, str] | None = None,
         files: Mapping[str, Any] | None = None,
     ) -> httpx.Response:
-        """Send one request and return the whole answer. Raises the error the server names."""
+        """Send one request and return the whole answer. Raises the error the server names.
+
+        A server that has answered before and is gone now may be starting again: what can be sent
+        twice without harm (a GET, or anything with an idempotency key) is, for some seconds.
+        """
         sent = self._headers(headers)
         if content is not None:
             sent.setdefault("Content-Type", AGE)
-        try:
-            response = self._http.request(
-                method, path, json=body, content=content, headers=sent, params=params, files=files
-            )
-        except httpx.TransportError as error:
-            raise no_connection(error) from error
-        raise_for_problem(response)
-        return response
+        harmless = method == "GET" or "Idempotency-Key" in sent
+        for turn in range(RECONNECTS + 1):
+            try:
+                response = self._http.request(
+                    method,
+                    path,
+                    json=body,
+                    content=content,
+                    headers=sent,
+                    params=params,
+                    files=files,
+                )
+            except (httpx.TransportError, NoConnectionError) as error:
+                if self._met and harmless and turn < RECONNECTS:
+                    self._sleep(_pause(turn))
+                    continue
+                if isinstance(error, NoConnectionError):
+                    raise
+                raise no_connection(error) from error
+            self._met = True
+            raise_for_problem(response)
+            return response
+        raise AssertionError("unreachable")
 
     def get(self, path: str, **params: str) -> dict[str, Any]:
         """A JSON answer to a GET."""
@@ -107,7 +128,7 @@ class Wire:
         """The events of a job; a broken line is taken up again after the last event that came.
 
         Ends when the server ends the stream after a last event. Raises
-        :class:`NoConnectionError` after five broken lines in a row.
+        :class:`NoConnectionError` after seven broken lines in a row.
         """
         last, broken = 0, 0
         while True:
@@ -126,7 +147,7 @@ class Wire:
                     raise
             if broken > RECONNECTS:
                 raise NoConnectionError("the server ended the events without saying how")
-            self._sleep(min(0.2 * 2**broken, 3.0))
+            self._sleep(_pause(broken))
 
     def _stream(self, path: str, headers: Mapping[str, str] | None, last: int) -> Iterator[Event]:
         sent = self._headers(headers) | {"Accept": "text/event-stream"}
@@ -161,6 +182,10 @@ class Wire:
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+
+def _pause(turn: int) -> float:
+    return float(min(0.25 * 2**turn, 8.0))
 
 
 def parse_events(lines: Iterator[str]) -> Iterator[Event]:
