@@ -58,14 +58,15 @@ async def wire(
     the last event it has.
     """
     yield f"retry: {RETRY_MS}\n\n".encode()
-    stop = asyncio.ensure_future(closing.wait())
+    stop: asyncio.Future[object] = asyncio.ensure_future(closing.wait())
     pending: asyncio.Future[Numbered | None] | None = None
     try:
         while not closing.is_set():
             if pending is None:
                 pending = asyncio.ensure_future(_next(source))
+            either: set[asyncio.Future[Any]] = {pending, stop}
             done, _ = await asyncio.wait(
-                {pending, stop}, timeout=beat_seconds, return_when=asyncio.FIRST_COMPLETED
+                either, timeout=beat_seconds, return_when=asyncio.FIRST_COMPLETED
             )
             if pending in done:
                 event = pending.result()
@@ -84,7 +85,7 @@ async def wire(
 
 
 async def _next(source: AsyncIterator[Numbered]) -> Numbered | None:
-    return await anext(source, None)  # type: ignore[arg-type]
+    return await anext(source, None)
 
 
 class EventStream(StreamingResponse):

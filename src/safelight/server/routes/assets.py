@@ -29,7 +29,7 @@ class AssetList(Out):
     """One page of the library, newest first. ``next`` is the cursor of the page after it."""
 
     assets: list[AssetOut]
-    next: int | None
+    next: str | None
 
 
 class AssetIds(In):
@@ -54,7 +54,7 @@ class Deleted(Out):
 async def list_assets(
     ctx: Ctx,
     member: Librarian,
-    cursor: Annotated[int | None, Query(ge=0, lt=2**53)] = None,
+    cursor: Annotated[str | None, Query(max_length=24)] = None,
     limit: Annotated[int, Query(ge=1, le=500)] = 100,
     visibility: Visibility | None = None,
 ) -> AssetList:
@@ -76,11 +76,9 @@ async def get_thumbs(body: AssetIds, ctx: Ctx, member: Librarian) -> Thumbs:
 @router.post("/delete", operation_id="deleteAssets")
 async def delete_assets(body: AssetIds, ctx: Ctx, member: Librarian) -> Deleted:
     """Erase many: each one's keys, bytes, shares and publications."""
-    results: dict[str, Literal["deleted", "not-found"]] = {}
-    for asset in dict.fromkeys(as_id("ast", i) for i in body.ids):
-        gone = await ctx.desk.delete_asset(member.account.id, asset)
-        results[asset] = "deleted" if gone else "not-found"
-    return Deleted(results=results)
+    ids = [as_id("ast", i) for i in body.ids]
+    gone = set(await ctx.desk.delete_assets(member.account.id, ids))
+    return Deleted(results={i: "deleted" if i in gone else "not-found" for i in ids})
 
 
 @router.put("", operation_id="putAsset", status_code=201)
