@@ -1,0 +1,205 @@
+"""One SQL database: SQLite (WAL) through aiosqlite, or PostgreSQL through asyncpg.
+
+Reads run side by side. On SQLite, writes take turns in this process (SQLite lets one write at a
+time anyway, and waiting on a lock here is fair and costs no retries). A write that must survive a
+power cut waits for the disk (``synchronous=FULL``); one that may be lost with the power, such as a
+heartbeat, does not. Neither is lost when only the process dies.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, MetaData, event, inspect, text
+from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from safelight.errors import IntegrityError, NoSpaceError, TransientError
+from safelight.store.durable import durable
+
+READERS = 4
+BUSY_SECONDS = 30
+_VERSION_TABLE = "alembic_version"
+
+
+def sqlite_url(path: Path) -> str:
+    """The URL of a SQLite file."""
+    return f"sqlite+aiosqlite:///{path}"
+
+
+class Database:
+    """``metadata`` and ``head`` say what the schema must be; ``migrations`` names the folder in
+    ``store/migrations`` that brings an older one there.
+
+    ``secure_delete`` overwrites what is deleted (SQLite only).
+    """
+
+    def __init__(
+        self, url: str, metadata: MetaData, *, head: str, migrations: str, secure_delete: bool
+    ) -> None:
+        self.url = url
+        self.is_sqlite = url.startswith("sqlite")
+        self._metadata = metadata
+        self._head = head
+        self._migrations = migrations
+        self._turn: AbstractAsyncContextManager[Any] = (
+            asyncio.Lock() if self.is_sqlite else nullcontext()
+        )
+        if self.is_sqlite:
+            self._readers = _sqlite(url, READERS, None, "FULL", secure_delete=secure_delete)
+            self._writer = _sqlite(url, 1, "IMMEDIATE", "FULL", secure_delete=secure_delete)
+            self._lazy_writer = _sqlite(url, 1, "IMMEDIATE", "NORMAL", secure_delete=secure_delete)
+        else:
+            pool = create_async_engine(
+                url, hide_parameters=True, pool_size=READERS + 4, max_overflow=4
+            )
+            self._readers = pool.execution_options(isolation_level="AUTOCOMMIT")
+            self._writer = self._lazy_writer = pool
+
+    async def open(self) -> None:
+        """Make the schema, or bring it up to date; quick when it is.
+
+        Raises :class:`IntegrityError` for a database of a newer version than this program, and
+        :class:`TransientError` when it cannot be reached.
+        """
+        if self.is_sqlite:
+            _make_private(Path(self.url.partition(":///")[2]))
+        async with self.write("schema") as connection:
+            await connection.run_sync(self._upgrade)
+
+    async def close(self) -> None:
+        """Close every connection."""
+        if self.is_sqlite:
+            await self._lazy_writer.dispose()
+            await self._readers.dispose()
+        await self._writer.dispose()
+
+    @asynccontextmanager
+    async def read(self) -> AsyncIterator[AsyncConnection]:
+        """A connection for statements that change nothing; each sees the newest commit."""
+        with _translated():
+            async with self._readers.connect() as connection:
+                yield connection
+
+    @asynccontextmanager
+    async def write(self, name: str) -> AsyncIterator[AsyncConnection]:
+        """One transaction that has reached the disk when the block ends; nothing of it on error.
+
+        ``name`` is how crash tests call it.
+        """
+        with _translated():
+            async with self._turn:
+                with durable(name):
+                    async with self._writer.begin() as connection:
+                        yield connection
+
+    @asynccontextmanager
+    async def write_lazily(self, name: str) -> AsyncIterator[AsyncConnection]:
+        """As :meth:`write`, but a power cut within seconds may undo it. A crash does not."""
+        with _translated():
+            async with self._turn:
+                with durable(name):
+                    async with self._lazy_writer.begin() as connection:
+                        yield connection
+
+    async def scrub(self) -> bool:
+        """Remove what deleted rows leave behind; return False if it must be tried again.
+
+        SQLite: the write-ahead log is copied into the file and truncated (pages were overwritten
+        by ``secure_delete``). PostgreSQL: ``VACUUM``; its own log ends by its own settings.
+        """
+        with _translated():
+            async with self._turn, self._readers.connect() as connection:
+                if not self.is_sqlite:
+                    for table in self._metadata.sorted_tables:
+                        await connection.execute(text(f"VACUUM {table.name}"))
+                    return True
+                row = (await connection.execute(text("PRAGMA wal_checkpoint(TRUNCATE)"))).one()
+                return int(row[0]) == 0
+
+    def _upgrade(self, connection: Connection) -> None:
+        inspector = inspect(connection)
+        if not inspector.has_table(_VERSION_TABLE):
+            # An empty database. A crash here leaves it empty: this is one transaction.
+            self._metadata.create_all(connection)
+            connection.execute(
+                text(
+                    f"CREATE TABLE {_VERSION_TABLE} (version_num VARCHAR(32) NOT NULL PRIMARY KEY)"
+                )
+            )
+            connection.execute(
+                text(f"INSERT INTO {_VERSION_TABLE} VALUES (:head)"),  # noqa: S608 - a constant
+                {"head": self._head},
+            )
+            return
+        found = connection.execute(text(f"SELECT version_num FROM {_VERSION_TABLE}")).scalar()  # noqa: S608
+        if found != self._head:
+            from safelight.store.migrations import migrate
+
+            if not migrate(connection, self._migrations, str(found)):
+                raise IntegrityError(
+                    "the database is of a newer version than this program",
+                    hint="start the newer program, or restore the backup from before it",
+                )
+
+
+def _make_private(path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    path.touch(mode=0o600)
+
+
+def _sqlite(
+    url: str, size: int, begin: str | None, synchronous: str, *, secure_delete: bool
+) -> AsyncEngine:
+    engine = create_async_engine(
+        url,
+        hide_parameters=True,
+        pool_size=size,
+        max_overflow=0,
+        isolation_level=None if begin else "AUTOCOMMIT",
+        connect_args={"timeout": BUSY_SECONDS},
+    )
+
+    @event.listens_for(engine.sync_engine, "connect")
+    def on_connect(connection: Any, _record: Any) -> None:
+        if begin:
+            connection.isolation_level = None  # we say BEGIN ourselves
+        cursor = connection.cursor()
+        for pragma in (
+            "journal_mode=WAL",
+            f"synchronous={synchronous}",
+            f"secure_delete={'ON' if secure_delete else 'FAST'}",
+            "temp_store=MEMORY",
+            "cache_size=-8192",
+            "journal_size_limit=67108864",
+        ):
+            cursor.execute(f"PRAGMA {pragma}")
+        cursor.close()
+
+    if begin:
+
+        @event.listens_for(engine.sync_engine, "begin")
+        def on_begin(connection: Connection) -> None:
+            connection.exec_driver_sql(f"BEGIN {begin}")
+
+    return engine
+
+
+class _translated:  # noqa: N801 - reads as a verb
+    """Turns what a database says when it cannot work now into our errors, without its text."""
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        if isinstance(error, OperationalError | ConnectionError) or (
+            isinstance(error, DBAPIError) and error.connection_invalidated
+        ):
+            said = str(getattr(error, "orig", error)).lower()
+            if "full" in said or "no space" in said:
+                raise NoSpaceError("the disk that holds the database is full") from None
+            raise TransientError("the database cannot be reached now") from error

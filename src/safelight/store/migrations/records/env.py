@@ -1,0 +1,7 @@
+"""Runs the records migrations on the connection that is passed in."""
+
+from alembic import context
+
+connection = context.config.attributes["connection"]
+context.configure(connection=connection, render_as_batch=True, transaction_per_migration=False)
+context.run_migrations()

@@ -1,0 +1,451 @@
+"""Jobs that are kept: the queue's truth, and what is owed.
+
+States: see :data:`safelight.records.JOB_STEPS`. A worker's ``attempts`` number is its claim to a
+job: after a lost lease the number has moved on, and the late worker's result is not taken.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import and_, bindparam, delete, func, insert, or_, select, text, update
+from sqlalchemy.exc import IntegrityError as SqlIntegrityError
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from safelight.errors import (
+    ConflictError,
+    DarkroomKeyLostError,
+    ExpiredError,
+    ForbiddenError,
+    QuotaError,
+    SafelightError,
+)
+from safelight.ids import utc_day
+from safelight.records import CostHeader, Job, JobState
+from safelight.store.database import Database
+from safelight.store.records.assets import NewAsset, insert_assets
+from safelight.store.tables import accounts, assets, day_bills, jobs
+from safelight.store.times import from_us, maybe_from_us, maybe_us, to_us
+
+_COLUMNS = [c for c in jobs.c if c.name not in ("sealed", "body_sha256")]
+_BY_ID = select(*_COLUMNS).where(jobs.c.id == bindparam("id"))
+_LOCK_ACCOUNT = (
+    select(accounts.c.disabled, accounts.c.leaving)
+    .where(accounts.c.id == bindparam("account"))
+    .with_for_update()
+)
+_BY_IDEMPOTENCY = select(*_COLUMNS, jobs.c.body_sha256).where(
+    jobs.c.account == bindparam("account"), jobs.c.idempotency_key == bindparam("key")
+)
+_ACTIVE_STATES = jobs.c.state.in_(("queued", "running"))
+# Spelt so that SQLite sees that the partial index jobs_active answers it.
+_HELD = text(
+    "SELECT count(*), coalesce(sum(tokens), 0) FROM jobs"
+    " WHERE account = :account AND state IN ('queued', 'running')"
+)
+_USED = select(func.coalesce(func.sum(day_bills.c.tokens), 0)).where(
+    day_bills.c.account == bindparam("account"), day_bills.c.day >= bindparam("month")
+)
+_INSERT = insert(jobs)
+_CLAIM = (
+    update(jobs)
+    .where(
+        jobs.c.id == bindparam("job_id"),
+        jobs.c.state == "queued",
+        jobs.c.not_after > bindparam("at"),
+    )
+    .values(
+        state="running",
+        attempts=jobs.c.attempts + 1,
+        lease_until=bindparam("lease"),
+        started_at=bindparam("at"),
+    )
+    .returning(*_COLUMNS, jobs.c.sealed)
+)
+_BILL = text(
+    "INSERT INTO day_bills (account, day, pictures, tokens)"
+    " VALUES (:account, :day, :pictures, :tokens)"
+    " ON CONFLICT (account, day) DO UPDATE SET"
+    " pictures = day_bills.pictures + excluded.pictures,"
+    " tokens = day_bills.tokens + excluded.tokens"
+)
+_QUEUED = text(
+    "SELECT id, account FROM jobs WHERE state IN ('queued', 'running') AND state = 'queued'"
+    " ORDER BY created_at, id"
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claimed:
+    """A job that is this worker's until its lease ends."""
+
+    job: Job
+    sealed: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What an account may have in the queue and spend in this month; None for no limit."""
+
+    queue: int
+    monthly_tokens: int | None
+    held_elsewhere: int = 0
+    """Tokens of jobs that no row has: off the record."""
+
+
+class JobRows:
+    """Rows of ``jobs`` and ``day_bills``."""
+
+    def __init__(self, database: Database) -> None:
+        self._db = database
+
+    async def submit(
+        self, job: Job, sealed: bytes, body_sha256: str, limits: Limits
+    ) -> tuple[Job, bool]:
+        """Add a queued job with its sealed request; its tokens are held while it has not ended.
+
+        With an idempotency key that is in use: the same body gives the job that is there (and
+        False); another raises :class:`ConflictError`, unless that job failed because every key it
+        was sealed to is gone, or it expired: then this one takes its place.
+        Raises :class:`QuotaError`, :class:`ForbiddenError`.
+        """
+        assert job.account is not None
+        # One transaction. A crash before its end leaves nothing; after it, a queued job.
+        try:
+            async with self._db.write("submit") as connection:
+                await _lock(connection, job.account)
+                earlier = await _earlier(connection, job, body_sha256)
+                if earlier is not None:
+                    return earlier, False
+                await _check_limits(connection, job, limits)
+                await _check_fresh(connection, job.assets)
+                await connection.execute(
+                    _INSERT, _values(job) | {"sealed": sealed, "body_sha256": body_sha256}
+                )
+        except SqlIntegrityError:
+            raise ConflictError("this job's id or idempotency key is in use") from None
+        return job, True
+
+    async def get(self, job: str) -> Job | None:
+        """The job with this id."""
+        async with self._db.read() as connection:
+            row = (await connection.execute(_BY_ID, {"id": job})).first()
+        return None if row is None else read_job(row)
+
+    async def of_account(self, account: str, limit: int) -> list[Job]:
+        """The jobs of an account, newest first."""
+        async with self._db.read() as connection:
+            rows = await connection.execute(
+                select(*_COLUMNS)
+                .where(jobs.c.account == account)
+                .order_by(jobs.c.created_at.desc())
+                .limit(limit)
+            )
+            return [read_job(row) for row in rows]
+
+    async def queued(self) -> list[tuple[str, str]]:
+        """Id and account of every queued job, oldest first."""
+        async with self._db.read() as connection:
+            return [(row[0], row[1]) for row in await connection.execute(_QUEUED)]
+
+    async def count_active(self) -> dict[str, int]:
+        """How many jobs are queued and running."""
+        async with self._db.read() as connection:
+            rows = await connection.execute(
+                select(jobs.c.state, func.count()).where(_ACTIVE_STATES).group_by(jobs.c.state)
+            )
+            return {row[0]: int(row[1]) for row in rows}
+
+    async def claim(self, job: str, now: datetime, lease_until: datetime) -> Claimed | None:
+        """Take a queued job; None if somebody else did, it was cancelled, or it is too late.
+
+        A crash leaves it running until the lease ends, then queued again.
+        """
+        async with self._db.write_lazily("claim") as connection:
+            row = (
+                await connection.execute(
+                    _CLAIM, {"job_id": job, "at": to_us(now), "lease": to_us(lease_until)}
+                )
+            ).first()
+        return None if row is None else Claimed(job=read_job(row), sealed=bytes(row.sealed))
+
+    async def beat(self, job: str, attempt: int, lease_until: datetime) -> bool:
+        """Extend the lease; False if the job is no longer this worker's."""
+        async with self._db.write_lazily("beat") as connection:
+            found = await connection.execute(
+                update(jobs).where(_claimed(job, attempt)).values(lease_until=to_us(lease_until))
+            )
+        return bool(found.rowcount)
+
+    async def finish(
+        self,
+        job: str,
+        attempt: int,
+        *,
+        state: JobState,
+        now: datetime,
+        code: str | None = None,
+        kept: Sequence[NewAsset] = (),
+        charge: bool = False,
+    ) -> Job | None:
+        """End a running job: asset rows, state, and the bill, in one transaction.
+
+        The sealed request is gone with it, and its tokens are no longer held. None (and nothing
+        changed) if the job is no longer this worker's: so a job is charged once at most.
+        Raises :class:`ConflictError` if an asset's id is in use.
+        """
+        # A crash before the end of this transaction leaves a running job whose lease will end, and
+        # blobs and envelopes that no row names (Note [crash order]).
+        try:
+            async with self._db.write("finish") as connection:
+                row = (
+                    await connection.execute(
+                        update(jobs)
+                        .where(_claimed(job, attempt))
+                        .values(
+                            state=state,
+                            ended_at=to_us(now),
+                            error_code=code,
+                            sealed=None,
+                            lease_until=None,
+                            assets=json.dumps([asset.id for asset in kept]),
+                        )
+                        .returning(*_COLUMNS)
+                    )
+                ).first()
+                if row is None:
+                    return None
+                await insert_assets(connection, kept)
+                ended = read_job(row)
+                if charge:
+                    await _bill(connection, ended.account or "", now, ended.cost.count, row.tokens)
+        except SqlIntegrityError:
+            raise ConflictError("an asset of this job has an id that is in use") from None
+        return ended
+
+    async def bill(self, account: str, now: datetime, pictures: int, tokens: int) -> None:
+        """Add to a day's bill: all that off-the-record work leaves. ``account`` "" for guests."""
+        # A crash before leaves the work unbilled; the reply is handed over only afterwards.
+        async with self._db.write("bill") as connection:
+            await _bill(connection, account, now, pictures, tokens)
+
+    async def requeue(self, job: str, attempt: int) -> bool:
+        """Put a running job back in the queue; False if it is no longer this worker's."""
+        async with self._db.write_lazily("requeue") as connection:
+            found = await connection.execute(
+                update(jobs).where(_claimed(job, attempt)).values(state="queued", lease_until=None)
+            )
+        return bool(found.rowcount)
+
+    async def cancel(self, job: str, now: datetime) -> Job | None:
+        """Cancel a job that has not ended; its tokens are free again. None if it had ended."""
+        return await self._end_active(job, "cancelled", None, now)
+
+    async def fail(self, job: str, code: str, now: datetime) -> Job | None:
+        """Fail a job that has not ended, uncharged. None if it had ended."""
+        return await self._end_active(job, "failed", code, now)
+
+    async def expire(self, now: datetime) -> list[str]:
+        """Fail every queued job that is past its time; return their ids."""
+        async with self._db.write("expire") as connection:
+            rows = await connection.execute(
+                update(jobs)
+                .where(_ACTIVE_STATES, jobs.c.state == "queued", jobs.c.not_after <= to_us(now))
+                .values(**_ended("failed", ExpiredError.code, now))
+                .returning(jobs.c.id)
+            )
+            return [row[0] for row in rows]
+
+    async def recover(
+        self, now: datetime, retry_limit: int, *, all_running: bool
+    ) -> tuple[list[tuple[str, str]], list[str]]:
+        """Put jobs whose lease ended back in the queue, or fail those tried too often.
+
+        ``all_running`` when no other desk can be at work: then no lease is waited for. Returns
+        (id, account) of those queued again, and ids of those failed.
+        """
+        lost = and_(jobs.c.state == "running", _ACTIVE_STATES)
+        if not all_running:
+            lost = and_(lost, or_(jobs.c.lease_until.is_(None), jobs.c.lease_until <= to_us(now)))
+        async with self._db.write("recover") as connection:
+            failed = await connection.execute(
+                update(jobs)
+                .where(lost, jobs.c.attempts >= retry_limit)
+                .values(**_ended("failed", "darkroom-stopped", now))
+                .returning(jobs.c.id)
+            )
+            failed_ids = [row[0] for row in failed]
+            queued = await connection.execute(
+                update(jobs)
+                .where(lost)
+                .values(state="queued", lease_until=None)
+                .returning(jobs.c.id, jobs.c.account)
+            )
+            return [(row[0], row[1]) for row in queued], failed_ids
+
+    async def usage(self, account: str, month: str) -> tuple[int, int]:
+        """Tokens spent since the first day ``month`` (``YYYY-MM-01``), and tokens held now."""
+        async with self._db.read() as connection:
+            used = await connection.execute(_USED, {"account": account, "month": month})
+            held = (await connection.execute(_HELD, {"account": account})).one()
+        return int(used.scalar_one()), int(held[1])
+
+    async def bills(self, account: str) -> list[tuple[str, int, int]]:
+        """Day, pictures and tokens of every day with work, oldest first."""
+        async with self._db.read() as connection:
+            rows = await connection.execute(
+                select(day_bills.c.day, day_bills.c.pictures, day_bills.c.tokens)
+                .where(day_bills.c.account == account)
+                .order_by(day_bills.c.day)
+            )
+            return [(row[0], int(row[1]), int(row[2])) for row in rows]
+
+    async def forget_ended(self, before: datetime) -> int:
+        """Delete rows of jobs that ended before this time; their assets stay."""
+        async with self._db.write_lazily("job-sweep") as connection:
+            found = await connection.execute(delete(jobs).where(jobs.c.ended_at < to_us(before)))
+        return int(found.rowcount)
+
+    async def _end_active(
+        self, job: str, state: JobState, code: str | None, now: datetime
+    ) -> Job | None:
+        # A crash before leaves the job as it was; after, an ended job that holds no tokens.
+        async with self._db.write(state) as connection:
+            row = (
+                await connection.execute(
+                    update(jobs)
+                    .where(jobs.c.id == job, _ACTIVE_STATES)
+                    .values(**_ended(state, code, now))
+                    .returning(*_COLUMNS)
+                )
+            ).first()
+        return None if row is None else read_job(row)
+
+
+def _claimed(job: str, attempt: int) -> Any:
+    return and_(jobs.c.id == job, jobs.c.state == "running", jobs.c.attempts == attempt)
+
+
+def _ended(state: JobState, code: str | None, now: datetime) -> dict[str, Any]:
+    return {
+        "state": state,
+        "error_code": code,
+        "ended_at": to_us(now),
+        "sealed": None,
+        "lease_until": None,
+    }
+
+
+async def _lock(connection: AsyncConnection, account: str) -> None:
+    """Let submissions of one account take turns, so that none slips past a limit."""
+    row = (await connection.execute(_LOCK_ACCOUNT, {"account": account})).first()
+    if row is None or row.disabled or row.leaving:
+        raise ForbiddenError("this account cannot make pictures", hint="ask the operator")
+
+
+async def _earlier(connection: AsyncConnection, job: Job, body_sha256: str) -> Job | None:
+    if job.idempotency_key is None:
+        return None
+    row = (
+        await connection.execute(
+            _BY_IDEMPOTENCY, {"account": job.account, "key": job.idempotency_key}
+        )
+    ).first()
+    if row is None:
+        return None
+    if row.body_sha256 == body_sha256:
+        return read_job(row)
+    if row.state == "failed" and row.error_code in (DarkroomKeyLostError.code, ExpiredError.code):
+        # The caller sealed the same request again. The failed job stays, without the key.
+        await connection.execute(
+            update(jobs).where(jobs.c.id == row.id).values(idempotency_key=None)
+        )
+        return None
+    raise ConflictError(
+        "this idempotency key was used for another request", hint="make a new key per request"
+    )
+
+
+async def _check_limits(connection: AsyncConnection, job: Job, limits: Limits) -> None:
+    active, held = (await connection.execute(_HELD, {"account": job.account})).one()
+    if active >= limits.queue:
+        raise QuotaError(
+            f"{active} jobs are waiting already; the limit is {limits.queue}",
+            hint="wait until some have ended",
+        )
+    if limits.monthly_tokens is None:
+        return
+    month = f"{utc_day(job.created_at)[:7]}-01"
+    used = (await connection.execute(_USED, {"account": job.account, "month": month})).scalar_one()
+    if used + held + limits.held_elsewhere + job.tokens > limits.monthly_tokens:
+        raise QuotaError(f"this month's {limits.monthly_tokens} tokens do not cover this job")
+
+
+async def _check_fresh(connection: AsyncConnection, ids: Sequence[str]) -> None:
+    if not ids:
+        return
+    found = await connection.execute(select(assets.c.id).where(assets.c.id.in_(ids)).limit(1))
+    if found.first() is not None:
+        raise ConflictError("an asset id is in use", hint="make a new id for every picture")
+
+
+async def _bill(
+    connection: AsyncConnection, account: str, now: datetime, pictures: int, tokens: int
+) -> None:
+    await connection.execute(
+        _BILL, {"account": account, "day": utc_day(now), "pictures": pictures, "tokens": tokens}
+    )
+
+
+def _values(job: Job) -> dict[str, Any]:
+    return {
+        "id": job.id,
+        "account": job.account,
+        "state": job.state,
+        "retention": job.retention,
+        "protection": job.protection,
+        "cost": json.dumps(job.cost.to_dict(), separators=(",", ":")),
+        "tokens": job.tokens,
+        "created_at": to_us(job.created_at),
+        "not_after": to_us(job.not_after),
+        "idempotency_key": job.idempotency_key,
+        "attempts": job.attempts,
+        "lease_until": maybe_us(job.lease_until),
+        "darkroom": job.darkroom,
+        "started_at": maybe_us(job.started_at),
+        "ended_at": maybe_us(job.ended_at),
+        "error_code": job.error_code,
+        "assets": json.dumps(list(job.assets)),
+    }
+
+
+def read_job(row: Any) -> Job:
+    """A row as a record. Raises :class:`SafelightError` for one that is broken."""
+    try:
+        cost = json.loads(row.cost)
+        cost["features"] = tuple(cost["features"])
+        return Job(
+            id=row.id,
+            account=row.account,
+            state=row.state,
+            retention=row.retention,
+            protection=row.protection,
+            cost=CostHeader(**cost),
+            tokens=row.tokens,
+            created_at=from_us(row.created_at),
+            not_after=from_us(row.not_after),
+            idempotency_key=row.idempotency_key,
+            attempts=row.attempts,
+            lease_until=maybe_from_us(row.lease_until),
+            darkroom=row.darkroom,
+            started_at=maybe_from_us(row.started_at),
+            ended_at=maybe_from_us(row.ended_at),
+            error_code=row.error_code,
+            assets=tuple(json.loads(row.assets)),
+        )
+    except (ValueError, KeyError, TypeError):
+        raise SafelightError(f"the row of {row.id} is broken") from None
