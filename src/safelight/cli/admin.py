@@ -4,19 +4,15 @@ from __future__ import annotations
 
 import argparse
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from safelight.client.link import Link, need_session
-from safelight.client.profile import Profile
-from safelight.client.wire import Wire
+from safelight.cli.remote import add_server_options, open_studio
 from safelight.errors import NotFoundError
-from safelight.settings import default_profile
 
 if TYPE_CHECKING:
-    Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]
+    from safelight.client.link import Link
 
-DEFAULT_SERVER = "http://127.0.0.1:7788"
+    Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]
 
 
 def add_parser(subparsers: Subparsers) -> None:
@@ -38,16 +34,16 @@ def add_parser(subparsers: Subparsers) -> None:
     health = verbs.add_parser("health", help="how the server is doing, in numbers")
     health.add_argument("--json", action="store_true", help="print JSON")
     for one in verbs.choices.values():
-        one.add_argument("--server", default=DEFAULT_SERVER, help="the server's address")
-        one.add_argument("--profile", type=Path, help="where this device keeps its identity")
+        add_server_options(one)
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
     """Do one verb. Raises the errors of :mod:`safelight.errors`."""
-    profile = Profile(args.profile if args.profile is not None else default_profile())
-    with Wire(args.server) as wire:
-        link = Link.open(wire, profile)
+    from safelight.client.link import need_session
+
+    with open_studio(args) as studio:
+        link = studio.link
         need_session(link)
         if args.verb == "people":
             _print_people(link.wire.get("/api/v1/admin/people")["people"], as_json=args.json)

@@ -17,7 +17,7 @@ from safelight.server import handlers
 from safelight.server.context import Context, context
 from safelight.server.docs_page import docs_page
 from safelight.server.front import Front
-from safelight.server.logs import Event, Journal, loop_handler
+from safelight.server.logs import Journal, loop_handler
 from safelight.server.metrics import Metrics
 from safelight.server.shapes import Problem
 from safelight.server.wiring import open_context
@@ -52,7 +52,6 @@ def build_app(
         async with open_context(settings, log, counts) as ctx:
             app.state.context = ctx
             yield
-        log.write(Event.STOP, seconds=0)
 
     app = FastAPI(
         title="Safelight",

@@ -54,11 +54,41 @@ def label(settings: Settings, status: FleetStatus) -> list[LabelLine]:
     return found + _confinement(status)
 
 
+_GUARDS = ("network", "disk_writes", "core_dumps", "ptrace")
+"""Lines of a darkroom's report; each is ``refused`` where it holds (protocol section 6a)."""
+
+
 def _confinement(status: FleetStatus) -> list[LabelLine]:
-    found = []
-    for key, value in sorted(status.confinement.items()):
-        held = value is True or (isinstance(value, str) and value not in ("off", "none", "no", ""))
-        text = ("held" if value else "not held") if isinstance(value, bool) else str(value)
-        title = f"Darkroom: {key.replace('_', ' ')}"
-        found.append(LabelLine(key=f"darkroom-{key}", title=title, value=text, protects=held))
-    return found
+    """What the darkroom found out about itself by trying; nothing before it has said so."""
+    report = status.confinement
+    if not report:
+        return []
+    found = [(guard, str(report.get(guard, "unknown"))) for guard in _GUARDS]
+    lines = [
+        LabelLine(
+            key=f"darkroom-{guard}",
+            title=f"Darkroom: {guard.replace('_', ' ')}",
+            value=value,
+            protects=value == "refused",
+        )
+        for guard, value in found
+    ]
+    swap = str(report.get("swap", "unknown"))
+    means = ", ".join(report.get("by", [])) or "nothing"
+    lines.append(
+        LabelLine(
+            key="darkroom-swap",
+            title="Swap",
+            value={"none": "none", "present": "present: memory may reach the disk"}.get(swap, swap),
+            protects=swap == "none",
+        )
+    )
+    lines.append(
+        LabelLine(
+            key="darkroom-by",
+            title="Darkroom: confined by",
+            value=means,
+            protects=bool(report.get("complete")),
+        )
+    )
+    return lines
