@@ -1,1 +1,1 @@
-"""Being built."""
+"""Pure rules, without I/O: plans and prices, what is refused, and what we say out loud."""
