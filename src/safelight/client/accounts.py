@@ -59,7 +59,7 @@ def create(
         )
     client = OpaqueClientSide()
     start, state = client.registration_start(kept_name, password)
-    answer = link.wire.post(
+    answer = link.wire.post_anonymously(
         "/api/v1/accounts/register/start", {"name": kept_name, "request": b64(start)}
     )
     upload, export_key = client.registration_finish(state, take_bytes(answer, "response"))
@@ -74,7 +74,7 @@ def create(
         "delivery": "token",
         "device": DEVICE,
     }
-    signed = link.wire.post("/api/v1/accounts/register/finish", body)
+    signed = link.wire.post_anonymously("/api/v1/accounts/register/finish", body)
     return _keep(link, signed, keys, stay_unlocked=stay_unlocked)
 
 
@@ -106,14 +106,14 @@ def recover(
     kept_name, raw = account_name(name), identity.parse_recovery(code.reveal())
     client = OpaqueClientSide()
     start, state = client.registration_start(kept_name, new_password)
-    answer = link.wire.post(
+    answer = link.wire.post_anonymously(
         "/api/v1/recovery/start",
         {"name": kept_name, "token": b64(identity.recovery_token(raw)), "request": b64(start)},
     )
     sealed = take_bytes(answer, "recovery_file")
     keys = _open_unlock_file(sealed, identity.unlock_identity("recovery", raw))
     upload, export_key = client.registration_finish(state, take_bytes(answer, "response"))
-    signed = link.wire.post(
+    signed = link.wire.post_anonymously(
         "/api/v1/recovery/finish",
         {
             "login": take_text(answer, "login"),
@@ -186,9 +186,11 @@ def sign_out(link: Link) -> None:
 def _log_in(link: Link, name: str, password: Secret[str]) -> tuple[dict[str, Any], bytes]:
     client = OpaqueClientSide()
     start, state = client.login_start(name, password)
-    answer = link.wire.post("/api/v1/sessions/start", {"name": name, "request": b64(start)})
+    answer = link.wire.post_anonymously(
+        "/api/v1/sessions/start", {"name": name, "request": b64(start)}
+    )
     finish, export_key, _ = client.login_finish(state, take_bytes(answer, "response"))
-    signed = link.wire.post(
+    signed = link.wire.post_anonymously(
         "/api/v1/sessions/finish",
         {
             "login": take_text(answer, "login"),
