@@ -1,0 +1,192 @@
+"""``safelight generate --server``: the same command through a server, sealed.
+
+``safelight.cli.generate`` describes the arguments and calls :func:`run` when ``--server`` is given.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from safelight.cli.remote import check_output, open_studio, write_output
+from safelight.errors import RequestError
+from safelight.ids import sha256_hex
+from safelight.records import Retention
+from safelight.secret import Secret
+
+if TYPE_CHECKING:
+    from safelight.client.making import Made
+    from safelight.client.sdk import Studio
+    from safelight.client.wire import Event
+
+MAX_INPUT_BYTES = 64 * 1024 * 1024
+SUFFIXES = {".png": "image/png", ".jpg": "image/jpeg", ".jpeg": "image/jpeg", ".webp": "image/webp"}
+
+
+def run(args: argparse.Namespace) -> int:
+    """Make pictures through a server; 0 when done.
+
+    Without ``--private``, ``--off-the-record`` or ``--public`` nothing is kept. An output file is
+    needed unless the picture is kept.
+    """
+    retention = retention_of(args)
+    output: Path | None = args.output
+    if output is None and retention == "none":
+        raise RequestError("nothing would be left of the picture", hint="name a file with -o FILE")
+    if output is not None:
+        check_output(output)
+    inputs: dict[str, bytes] = {}
+    with open_studio(args) as studio:
+        recipe = studio.recipe(
+            Secret(args.prompt),
+            model=args.model,
+            size=args.size,
+            steps=args.steps,
+            guidance=args.guidance,
+            seed=args.seed,
+            **_more(args, inputs),
+        )
+        with _progress(quiet=args.quiet or args.json) as heard:
+            made = studio.generate(
+                recipe,
+                inputs=inputs,
+                retention=retention,
+                media_type=media_type_of(args.format, output),
+                watcher=_watcher(heard),
+            )
+        files = _write(made, output)
+        published = _publish(studio, made) if retention == "public" else []
+    _tell(args, made, files, published)
+    return 0
+
+
+def retention_of(args: argparse.Namespace) -> Retention:
+    """What becomes of the result. Raises :class:`RequestError` for two at once."""
+    chosen: list[Retention] = []
+    chosen += ["owner"] if args.private else []
+    chosen += ["none"] if args.off_the_record else []
+    chosen += ["public"] if args.public else []
+    if len(chosen) > 1:
+        raise RequestError("choose one of --private, --off-the-record and --public")
+    return chosen[0] if chosen else "none"
+
+
+def media_type_of(name: str | None, output: Path | None) -> str:
+    """The picture's format from ``--format`` or the output's suffix; PNG by default."""
+    suffix = f".{name}" if name else ("" if output is None else output.suffix.lower())
+    if suffix and suffix not in SUFFIXES:
+        raise RequestError("the format is png, jpeg or webp")
+    return SUFFIXES.get(suffix, "image/png")
+
+
+def numbered(path: Path, index: int, count: int) -> Path:
+    """The file of picture ``index``: with several, ``-1``, ``-2`` before the suffix."""
+    return path if count == 1 else path.with_name(f"{path.stem}-{index + 1}{path.suffix}")
+
+
+def _more(args: argparse.Namespace, inputs: dict[str, bytes]) -> dict[str, Any]:
+    more: dict[str, Any] = {
+        "negative_prompt": Secret(args.negative or ""),
+        "count": args.count or 1,
+        "transparent": bool(args.transparent),
+    }
+    if args.init is not None:
+        try:
+            data = args.init.read_bytes()
+        except OSError:
+            raise RequestError("the init picture cannot be read") from None
+        if len(data) > MAX_INPUT_BYTES:
+            raise RequestError("the init picture is over 64 MiB")
+        digest = sha256_hex(data)
+        inputs[digest] = data
+        strength = 0.6 if args.strength is None else args.strength
+        more |= {"task": "image-to-image", "init_image": digest, "strength": strength}
+    return more
+
+
+class _Bar:
+    """A progress bar on standard error, if anybody looks."""
+
+    def __init__(self, *, quiet: bool) -> None:
+        self._quiet = quiet
+        self._bar: Any = None
+
+    def __enter__(self) -> _Bar:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._bar is not None:
+            self._bar.close()
+
+    def __call__(self, event: Event) -> None:
+        if self._quiet or event.type != "progress":
+            return
+        from tqdm import tqdm
+
+        steps, step = int(event.data["steps"]), int(event.data["step"])
+        if self._bar is None:
+            self._bar = tqdm(total=steps, unit="step", leave=False, file=sys.stderr, delay=1)
+        self._bar.total = steps
+        self._bar.n = step
+        self._bar.refresh()
+
+
+def _progress(*, quiet: bool) -> _Bar:
+    return _Bar(quiet=quiet)
+
+
+def _watcher(heard: Callable[[Event], None]) -> Any:
+    from safelight.client.making import Watcher
+
+    return Watcher(event=heard)
+
+
+def _write(made: Made, output: Path | None) -> list[str]:
+    if output is None:
+        return []
+    files: list[str] = []
+    for i, picture in enumerate(made.pictures):
+        path = numbered(output, i, len(made.pictures))
+        write_output(path, picture.data)
+        files.append(str(path))
+    return files
+
+
+def _publish(studio: Studio, made: Made) -> list[dict[str, Any]]:
+    from safelight.client.publishing import publish_bytes
+
+    return [
+        publish_bytes(studio.link, picture.data, picture.media_type, picture.asset)
+        for picture in made.pictures
+    ]
+
+
+def _tell(
+    args: argparse.Namespace, made: Made, files: list[str], published: list[dict[str, Any]]
+) -> None:
+    assets = [p.asset for p in made.pictures if p.asset is not None]
+    if args.json:
+        value: dict[str, Any] = {
+            "files": files,
+            "recipe_digest": made.recipe_digest,
+            "model": made.model,
+            "seed": made.seed,
+            "seconds": made.seconds,
+            "device": made.device,
+            "verdict": "allowed",
+            "asset": assets[0] if assets else None,
+            "assets": assets,
+            "protection": made.protection,
+            "retention": made.retention,
+            "publications": [{"id": p["id"], "url": p["url"]} for p in published],
+        }
+        print(json.dumps(value))
+        return
+    for line in (*assets, *(f"{p['id']}  {p['url']}" for p in published)):
+        print(line)
+    if not args.quiet and not assets:
+        print("\n".join(files))
