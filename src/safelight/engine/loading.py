@@ -1,0 +1,155 @@
+"""From catalogue entries to diffusers pipelines. Local files only, safetensors only, no output."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import os
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from safelight.engine.samplers import scheduler_for
+from safelight.errors import ModelFormatError
+
+if TYPE_CHECKING:
+    from safelight.catalogue import Model
+    from safelight.engine.protocol import Offload, Plan
+
+
+@dataclass(slots=True, kw_only=True)
+class Loaded:
+    """The warm pipeline, its siblings for other tasks, and which adapters are in it."""
+
+    model: Model
+    offload: Offload
+    pipe: Any
+    scheduler: Any
+    """The model's own scheduler, from which others take their settings."""
+    siblings: dict[str, Any] = field(default_factory=dict)
+    adapters: set[str] = field(default_factory=set)
+
+
+def be_quiet_and_offline() -> None:
+    """Forbid the hub and silence libraries: they print prompts (a tokenizer that truncates does)."""
+    os.environ["HF_HUB_OFFLINE"] = "1"
+    os.environ["TRANSFORMERS_OFFLINE"] = "1"
+    os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
+    os.environ["TOKENIZERS_PARALLELISM"] = "false"
+    import logging
+
+    import diffusers.utils.logging as diffusers_logging
+    import transformers.utils.logging as transformers_logging
+
+    for library in (diffusers_logging, transformers_logging):
+        library.set_verbosity(logging.CRITICAL + 1)
+        library.disable_progress_bar()
+
+
+def load(plan: Plan) -> Loaded:
+    """Load the plan's model. Raises :class:`ModelFormatError` if its files do not fit together."""
+    model = plan.model
+    try:
+        pipe = _from_folder(plan) if model.form == "folder" else _from_file(plan)
+    except (OSError, ValueError, KeyError, RuntimeError, TypeError, AttributeError) as error:
+        if "memory" in str(error):
+            raise
+        raise ModelFormatError("the model's files do not fit together") from error
+    pipe.set_progress_bar_config(disable=True)
+    _place(pipe, plan)
+    return Loaded(model=model, offload=plan.offload, pipe=pipe, scheduler=pipe.scheduler)
+
+
+def prepare(loaded: Loaded, plan: Plan) -> Any:
+    """The pipeline for this recipe: its task, its sampler, its adapters."""
+    recipe = plan.recipe
+    pipe = loaded.pipe
+    _set_adapters(loaded, plan)
+    if recipe.task != "text-to-image":
+        kind = "image-to-image" if recipe.task == "image-to-image" else "inpaint"
+        if kind not in loaded.siblings:
+            loaded.siblings[kind] = _sibling(pipe, kind)
+        pipe = loaded.siblings[kind]
+    pipe.scheduler = scheduler_for(recipe.sampler, loaded.scheduler)
+    vae = getattr(pipe, "vae", None)
+    for method, is_on in (("slicing", plan.slicing), ("tiling", plan.tiling)):
+        switch = getattr(vae, f"{'enable' if is_on else 'disable'}_{method}", None)
+        if switch is not None:
+            switch()
+    return pipe
+
+
+def arguments_of(pipe: Any) -> frozenset[str]:
+    """Names that the pipeline's call takes."""
+    return frozenset(inspect.signature(type(pipe).__call__).parameters)
+
+
+def _from_folder(plan: Plan) -> Any:
+    import diffusers
+    import torch
+
+    path = plan.model.path
+    index = json.loads((path / "model_index.json").read_bytes())
+    cls = getattr(diffusers, index["_class_name"])
+    extra: dict[str, Any] = {}
+    if "safety_checker" in index:  # every picture passes our own check instead
+        extra = {"safety_checker": None, "requires_safety_checker": False}
+    if index.get("feature_extractor"):
+        extra["feature_extractor"] = None
+    return cls.from_pretrained(
+        str(path),
+        dtype=getattr(torch, plan.dtype),
+        local_files_only=True,
+        use_safetensors=True,
+        **extra,
+    )
+
+
+def _from_file(plan: Plan) -> Any:
+    from safelight.engine.single_file import pipeline_from_file
+
+    return pipeline_from_file(plan.model, plan.dtype)
+
+
+def _place(pipe: Any, plan: Plan) -> None:
+    if plan.offload == "model":
+        pipe.enable_model_cpu_offload(device=plan.device)
+    elif plan.offload == "sequential":
+        pipe.enable_sequential_cpu_offload(device=plan.device)
+    elif plan.device != "cpu":
+        pipe.to(plan.device)
+
+
+def _sibling(pipe: Any, kind: str) -> Any:
+    import diffusers
+
+    auto = {
+        "image-to-image": diffusers.AutoPipelineForImage2Image,
+        "inpaint": diffusers.AutoPipelineForInpainting,
+    }[kind]
+    sibling = auto.from_pipe(pipe)
+    sibling.set_progress_bar_config(disable=True)
+    return sibling
+
+
+def _set_adapters(loaded: Loaded, plan: Plan) -> None:
+    wanted = {a.digest for a in plan.adapters}
+    pipe = loaded.pipe
+    if loaded.adapters - wanted:
+        pipe.unload_lora_weights()
+        loaded.adapters.clear()
+    for adapter in plan.adapters:
+        if adapter.digest not in loaded.adapters:
+            pipe.load_lora_weights(
+                str(adapter.path.parent),
+                weight_name=adapter.path.name,
+                adapter_name=_adapter_name(adapter.digest),
+                local_files_only=True,
+            )
+            loaded.adapters.add(adapter.digest)
+    if plan.adapters:
+        uses = plan.recipe.adapters
+        pipe.set_adapters([_adapter_name(u.digest) for u in uses], [u.weight for u in uses])
+
+
+def _adapter_name(digest: str) -> str:
+    return f"adapter_{digest[:16]}"
