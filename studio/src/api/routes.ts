@@ -4,14 +4,19 @@ import { events, type ServerEvent } from './events';
 import type {
   AccountInfo,
   AssetInfo,
+  HealthInfo,
   JobInfo,
+  JobTaken,
   KeyInfo,
   ModelInfo,
+  OwnPublication,
   PasskeyInfo,
   PersonRow,
   PublicationInfo,
+  ReceivedShare,
   ServerInfo,
   SessionInfo,
+  SharedInfo,
   ShareInfo,
   SignedIn,
   TrustInfo,
@@ -69,20 +74,20 @@ export const passwordFinish = (body: { upload: string; password_file: string; pr
 export const leave = (proof: Proof): Promise<unknown> => json(`${V1}/account`, { method: 'DELETE', json: { proof } });
 export const getVaultFile = async (method: string): Promise<string> =>
   (await json<{ file: string }>(`${V1}/vault/files/${id(method)}`)).file;
-export const putVaultFile = (method: string, body: Record<string, unknown>): Promise<unknown> =>
-  json(`${V1}/vault/files/${id(method)}`, { method: 'PUT', json: body });
+export const putVaultFile = (method: string, file: string): Promise<unknown> =>
+  json(`${V1}/vault/files/${id(method)}`, { method: 'PUT', json: { file } });
 export const dropVaultFile = (method: string): Promise<unknown> => json(`${V1}/vault/files/${id(method)}`, { method: 'DELETE' });
 
 // --- passkeys ---
-export const passkeyStart = (): Promise<{ options: unknown; [more: string]: unknown }> =>
+export const passkeyStart = (): Promise<{ ticket: string; options: Record<string, unknown> }> =>
   json(`${V1}/passkeys/register/start`, { method: 'POST', json: {} });
-export const passkeyFinish = (body: Record<string, unknown>): Promise<PasskeyInfo> =>
+export const passkeyFinish = (body: { ticket: string; credential: unknown; name: string; file: string }): Promise<PasskeyInfo> =>
   json(`${V1}/passkeys/register/finish`, { method: 'POST', json: body });
 export const listPasskeys = async (): Promise<PasskeyInfo[]> => (await json<{ passkeys: PasskeyInfo[] }>(`${V1}/passkeys`)).passkeys;
 export const dropPasskey = (passkey: string): Promise<unknown> => json(`${V1}/passkeys/${id(passkey)}`, { method: 'DELETE' });
-export const passkeyLoginStart = (): Promise<{ login: string; options: unknown }> =>
+export const passkeyLoginStart = (): Promise<{ ticket: string; options: Record<string, unknown> }> =>
   json(`${V1}/sessions/passkey/start`, { method: 'POST', json: {} });
-export const passkeyLoginFinish = (body: Record<string, unknown>): Promise<SignedIn & { passkey_file?: string }> =>
+export const passkeyLoginFinish = (body: { ticket: string; credential: unknown }): Promise<SignedIn> =>
   json(`${V1}/sessions/passkey/finish`, { method: 'POST', json: { ...body, delivery: 'cookie', device: 'browser' } });
 
 // --- keys for programs ---
@@ -99,7 +104,7 @@ export const createJob = (job: {
   assets: string[];
   previews: boolean;
   idempotencyKey: string;
-}): Promise<{ job: JobInfo; ticket: string | null; protection: string; retention: string }> =>
+}): Promise<JobTaken> =>
   json(`${V1}/jobs`, {
     method: 'POST',
     body: job.sealed,
@@ -119,23 +124,21 @@ export const jobEvents = (job: string, ticket: string | null, signal: AbortSigna
   events(`${V1}/jobs/${id(job)}/events`, ticketed(ticket), signal);
 
 // --- the library ---
-export const listAssets = (cursor: string | null): Promise<{ assets: AssetInfo[]; next: string | null }> =>
-  json(`${V1}/assets?limit=1000${cursor === null ? '' : `&cursor=${id(cursor)}`}`);
+export const listAssets = (cursor: number | null): Promise<{ assets: AssetInfo[]; next: number | null }> =>
+  json(`${V1}/assets?limit=500${cursor === null ? '' : `&cursor=${cursor}`}`);
 export const getAsset = (asset: string): Promise<AssetInfo> => json(`${V1}/assets/${id(asset)}`);
 export const getObject = (asset: string, kind: 'full' | 'thumb' | 'meta'): Promise<Bytes> => bytes(`${V1}/assets/${id(asset)}/${kind}`);
 export const getThumbs = async (ids: string[]): Promise<Record<string, string>> =>
   (await json<{ thumbs: Record<string, string> }>(`${V1}/assets/thumbs`, { method: 'POST', json: { ids } })).thumbs;
 export const dropAsset = (asset: string): Promise<unknown> => json(`${V1}/assets/${id(asset)}`, { method: 'DELETE' });
 export const putAsset = (form: FormData): Promise<AssetInfo> => json(`${V1}/assets`, { method: 'PUT', body: form });
-export const getHead = async (): Promise<{ head: string; seq: number } | null> =>
-  (await json<{ head: string; seq: number } | null>(`${V1}/vault/head`)) ?? null;
+export const getHead = (): Promise<{ head: string | null; seq: number }> => json(`${V1}/vault/head`);
 export const putHead = (head: string, after: number): Promise<unknown> =>
   json(`${V1}/vault/head`, { method: 'PUT', json: { head }, headers: { 'If-Match': String(after) } });
 export const getSegment = (digest: string): Promise<Bytes> => bytes(`${V1}/vault/segments/${digest}`);
 export const putSegment = (digest: string, sealed: Bytes): Promise<unknown> =>
   json(`${V1}/vault/segments/${digest}`, { method: 'PUT', body: sealed, headers: AGE });
-export const exportUrl = `${V1}/export`;
-export const getExport = async (): Promise<Blob> => (await request(exportUrl)).blob();
+export const getExport = async (): Promise<Blob> => (await request(`${V1}/export`)).blob();
 
 // --- sharing ---
 export const createShare = (body: Record<string, unknown>): Promise<ShareInfo> => json(`${V1}/shares`, { method: 'POST', json: body });
@@ -144,14 +147,14 @@ export const dropShare = (share: string): Promise<unknown> => json(`${V1}/shares
 export const openShare = (
   share: string,
   access_token: string,
-): Promise<{ bundle: string; asset: string; full: string; passphrase_salt: string | null; expires_at?: string }> =>
+): Promise<SharedInfo> =>
   json(`${V1}/shares/${id(share)}/open`, { method: 'POST', json: { access_token } });
 export const getPerson = (name: string): Promise<{ recipient: string; signing_key: string }> => json(`${V1}/people/${id(name)}`);
 
 // --- public pictures ---
-export const publish = (form: FormData): Promise<PublicationInfo> => json(`${V1}/publications`, { method: 'POST', body: form });
-export const listPublications = async (): Promise<PublicationInfo[]> =>
-  (await json<{ publications: PublicationInfo[] }>(`${V1}/publications`)).publications;
+export const publish = (form: FormData): Promise<OwnPublication> => json(`${V1}/publications`, { method: 'POST', body: form });
+export const listPublications = async (): Promise<OwnPublication[]> =>
+  (await json<{ publications: OwnPublication[] }>(`${V1}/publications`)).publications;
 export const dropPublication = (publication: string): Promise<unknown> =>
   json(`${V1}/publications/${id(publication)}`, { method: 'DELETE' });
 export const explore = (cursor: string | null): Promise<{ publications: PublicationInfo[]; next: string | null }> =>
@@ -163,4 +166,7 @@ export const getPicture = (publication: string): Promise<Bytes> => bytes(picture
 // --- for whoever runs the server ---
 export const listPeople = async (): Promise<PersonRow[]> => (await json<{ people: PersonRow[] }>(`${V1}/admin/people`)).people;
 export const changePerson = (person: string, body: Record<string, unknown>): Promise<unknown> =>
-  json(`${V1}/admin/people/${id(person)}`, { method: 'PUT', json: body });
+  json(`${V1}/admin/people/${id(person)}`, { method: 'PATCH', json: body });
+export const getHealth = (): Promise<HealthInfo> => json(`${V1}/admin/health`);
+export const listReceived = async (): Promise<ReceivedShare[]> => (await json<{ shares: ReceivedShare[] }>(`${V1}/shares/received`)).shares;
+export const openReceived = (share: string): Promise<SharedInfo> => json(`${V1}/shares/received/${id(share)}`);

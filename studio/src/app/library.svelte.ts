@@ -2,8 +2,9 @@
 import { SvelteMap, SvelteSet } from 'svelte/reactivity';
 import { ApiError } from '$api/http';
 import * as api from '$api/routes';
-import type { AssetInfo, PublicationInfo, ShareInfo } from '$api/shapes';
+import type { AssetInfo, OwnPublication, ShareInfo } from '$api/shapes';
 import { vault } from '$vault/client';
+import { VaultError } from '$vault/errors';
 import { fromBase64, toBase64 } from '$vault/canonical';
 import type { OpenedAsset } from '$vault/calls';
 import type { Bytes, IndexEntry, MediaType, Meta, Recipe } from '$vault/types';
@@ -26,7 +27,7 @@ class Library {
   readonly entries = new SvelteMap<string, IndexEntry>();
   readonly thumbs = new SvelteMap<string, string>();
   readonly broken = new SvelteSet<string>();
-  publications = $state.raw<PublicationInfo[]>([]);
+  publications = $state.raw<OwnPublication[]>([]);
   loading = $state(false);
   loaded = $state(false);
   problem = $state<unknown>(null);
@@ -87,11 +88,8 @@ class Library {
 
   async #readIndex(): Promise<void> {
     const account = session.account?.id ?? '';
-    const kept = await api.getHead().catch((error: unknown) => {
-      if (error instanceof ApiError && error.status === 404) return null;
-      throw error;
-    });
-    const head = kept ? fromBase64(kept.head) : null;
+    const kept = await api.getHead();
+    const head = kept.head === null ? null : fromBase64(kept.head);
     const digests = head ? (JSON.parse(new TextDecoder().decode(head)) as { segments: string[] }).segments : [];
     const segments = await Promise.all(digests.map(async (digest) => ({ digest, sealed: await api.getSegment(digest) })));
     const { entries, seq, digest } = await vault.openIndex(head, segments, seenHead(account));
@@ -103,9 +101,9 @@ class Library {
 
   async #readList(): Promise<void> {
     const all: AssetInfo[] = [];
-    let cursor: string | null = null;
+    let cursor: number | null = null;
     do {
-      const { assets, next }: { assets: AssetInfo[]; next: string | null } = await api.listAssets(cursor);
+      const { assets, next }: { assets: AssetInfo[]; next: number | null } = await api.listAssets(cursor);
       all.push(...assets);
       cursor = next;
     } while (cursor !== null);
@@ -140,7 +138,7 @@ class Library {
   }
 
   async #openMeta(asset: AssetInfo): Promise<{ meta: Meta; entry: IndexEntry }> {
-    return vault.openMeta(asset.id, fromBase64(asset.envelope), await api.getObject(asset.id, 'meta'));
+    return vault.openMeta(asset.id, envelopeOf(asset), await api.getObject(asset.id, 'meta'));
   }
 
   /** Writes segments first, then the head that names them: a crash in between leaves the old head, whole. */
@@ -192,7 +190,7 @@ class Library {
         const batch = ids.flatMap((id) => {
           const asset = this.#byId.get(id);
           const thumb = sealed[id];
-          return asset && thumb ? [{ id, envelope: fromBase64(asset.envelope), thumb: fromBase64(thumb) }] : [];
+          return asset?.envelope && thumb ? [{ id, envelope: fromBase64(asset.envelope), thumb: fromBase64(thumb) }] : [];
         });
         for (const opened of await vault.openThumbs(batch)) {
           if ('error' in opened) this.broken.add(opened.id);
@@ -217,7 +215,7 @@ class Library {
 
   async openFull(id: string): Promise<OpenedAsset> {
     const asset = this.#byId.get(id) ?? (await api.getAsset(id));
-    return vault.openFull(id, fromBase64(asset.envelope), await api.getObject(id, 'full'));
+    return vault.openFull(id, envelopeOf(asset), await api.getObject(id, 'full'));
   }
 
   async openMeta(id: string): Promise<Meta> {
@@ -254,9 +252,10 @@ class Library {
       device: input.device,
     });
     const form = new FormData();
-    form.set('id', made.id);
+    form.set('asset', made.id);
     form.set('kind', 'picture');
-    for (const name of ['full', 'thumb', 'meta', 'envelope'] as const) {
+    form.set('envelope', toBase64(made.envelope));
+    for (const name of ['full', 'thumb', 'meta'] as const) {
       form.set(name, new Blob([made[name]], { type: 'application/age' }), name);
     }
     const asset = await api.putAsset(form);
@@ -266,7 +265,7 @@ class Library {
   }
 
   /** Makes a separate public copy: opened here, uploaded as a plain picture without its words. */
-  async publish(id: string, choice: PublishChoice): Promise<PublicationInfo> {
+  async publish(id: string, choice: PublishChoice): Promise<OwnPublication> {
     const { manifest, bytes } = await this.openFull(id);
     const clean = await convert(bytes, manifest.media_type, manifest.media_type as MediaType, 0.95);
     const form = new FormData();
@@ -281,7 +280,7 @@ class Library {
     return made;
   }
 
-  publicationOf(id: string): PublicationInfo | undefined {
+  publicationOf(id: string): OwnPublication | undefined {
     return this.publications.find((publication) => publication.asset === id);
   }
 
@@ -291,6 +290,14 @@ class Library {
       await api.dropPublication(publication.id);
       this.publications = this.publications.filter((p) => p !== publication);
     }
+    await this.refresh(id);
+  }
+
+  /** Takes back every public copy and every share: only the owner can open it then. */
+  async makePrivate(id: string): Promise<void> {
+    await this.unpublish(id);
+    if (this.find(id)?.visibility === 'private') return;
+    for (const share of await this.sharesOf(id)) await api.dropShare(share.id);
     await this.refresh(id);
   }
 
@@ -329,7 +336,7 @@ class Library {
   /** Makes a link; the secret is in the fragment, which no browser sends. */
   async shareByLink(id: string, days: number, passphrase: string): Promise<string> {
     const asset = await api.getAsset(id);
-    const { bundle, access_sha256, passphrase_salt, secret } = await vault.shareByLink(id, fromBase64(asset.envelope), passphrase || null);
+    const { bundle, access_sha256, passphrase_salt, secret } = await vault.shareByLink(id, envelopeOf(asset), passphrase || null);
     const made = await api.createShare({ asset: id, access_sha256, bundle, passphrase_salt, expires_days: days });
     await this.refresh(id);
     return `${location.origin}/s/${made.id}#${secret ?? ''}`;
@@ -338,7 +345,7 @@ class Library {
   async shareWith(id: string, person: string, days: number): Promise<void> {
     const asset = await api.getAsset(id);
     const { recipient } = await api.getPerson(person.trim().toLowerCase());
-    const { bundle } = await vault.shareWith(id, fromBase64(asset.envelope), recipient);
+    const { bundle } = await vault.shareWith(id, envelopeOf(asset), recipient);
     await api.createShare({ asset: id, person: person.trim().toLowerCase(), bundle, expires_days: days });
     await this.refresh(id);
   }
@@ -352,6 +359,11 @@ class Library {
   forget(account: string): void {
     forgetHead(account);
   }
+}
+
+function envelopeOf(asset: AssetInfo): Bytes {
+  if (!asset.envelope) throw new VaultError('not-found', 'the key of this picture is destroyed');
+  return fromBase64(asset.envelope);
 }
 
 export const library = new Library();

@@ -49,8 +49,8 @@ async function askPrf(options: Json): Promise<{ credential: PublicKeyCredential;
 
 /** Adds a passkey that unlocks the open vault. */
 export async function addPasskey(name: string): Promise<void> {
-  const { options, ...more } = await api.passkeyStart();
-  const publicKey = PublicKeyCredential.parseCreationOptionsFromJSON(options as PublicKeyCredentialCreationOptionsJSON);
+  const { ticket, options } = await api.passkeyStart();
+  const publicKey = PublicKeyCredential.parseCreationOptionsFromJSON(options as unknown as PublicKeyCredentialCreationOptionsJSON);
   const credential = (await navigator.credentials.create({
     publicKey: withPrf(publicKey as unknown as Json, await salt()) as unknown as PublicKeyCredentialCreationOptions,
   })) as PublicKeyCredential | null;
@@ -62,16 +62,19 @@ export async function addPasskey(name: string): Promise<void> {
     prf = (await askPrf({ challenge, rpId: location.hostname, allowCredentials: [{ type: 'public-key', id: credential.id }], userVerification: 'required' })).prf;
   }
   const file = await vault.wrapForPasskey(prf);
-  await api.passkeyFinish({ ...more, name, credential: sendable(credential), file });
+  await api.passkeyFinish({ ticket, name, credential: sendable(credential), file });
 }
 
 /** Signs in and unlocks with one touch. */
 export async function signInWithPasskey(): Promise<void> {
-  const { login, options } = await api.passkeyLoginStart();
-  const { credential, prf } = await askPrf(options as Json);
-  const signed = await api.passkeyLoginFinish({ login, credential: sendable(credential) });
-  const file = Object.entries(signed.files ?? {}).find(([method]) => method.startsWith('passkey'))?.[1] ?? signed.passkey_file;
-  if (!file) throw new VaultError('passkey', words.account.passkeyNoPrf);
-  session.adoptSignedIn(signed, await vault.unlockPasskey(prf, file));
+  const { ticket, options } = await api.passkeyLoginStart();
+  const { credential, prf } = await askPrf(options);
+  const signed = await api.passkeyLoginFinish({ ticket, credential: sendable(credential) });
+  for (const [method, file] of Object.entries(signed.files)) {
+    if (!method.startsWith('passkey-')) continue;
+    const unlocked = await vault.unlockPasskey(prf, file).catch(() => null);
+    if (unlocked) return session.adoptSignedIn(signed, unlocked);
+  }
+  throw new VaultError('passkey', words.account.passkeyNoPrf);
 }
 

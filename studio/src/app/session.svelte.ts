@@ -127,7 +127,7 @@ class Session {
     const { login, response } = await api.loginStart(name, start.request);
     const { finish } = await vault.loginFinish(start.exchange, response);
     const signed = await api.loginFinish(login, finish);
-    const file = signed.password_file ?? (await api.getVaultFile('password'));
+    const file = signed.files.password ?? (await api.getVaultFile('password'));
     this.#signed(signed);
     this.#opened(await vault.unlockPassword(start.exchange, file));
   }

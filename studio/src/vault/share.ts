@@ -1,6 +1,6 @@
 /** Shares: a way for somebody else to open one asset, by link or by name. */
 import * as age from './age';
-import { canonicalBytes, concat, equal, fromBase64Url, random, readJson, toBase64Url, toHex, utf8 } from './codec';
+import { canonicalBytes, concat, equal, fromBase64Url, random, readJson, toBase64Url, utf8 } from './codec';
 import { SealError, TypedError } from './errors';
 import { derive, identityFromSeed, sign, signatureOk, type Identity, type OwnerKeys } from './keys';
 import { stretch } from './stretch';
@@ -34,7 +34,7 @@ export function parseSecret(typed: string): Bytes {
 }
 
 /** What opening sends to the server, which keeps only its SHA-256. */
-export const accessToken = (secret: Uint8Array): string => toHex(derive(secret, 'safelight/share/access/v1'));
+export const accessToken = (secret: Uint8Array): Bytes => derive(secret, 'safelight/share/access/v1');
 
 /** The identity that opens a link's bundle; a passphrase with its 16-byte salt is mixed in. */
 export async function linkIdentity(secret: Uint8Array, passphrase: string | null, salt: Uint8Array | null): Promise<Identity> {

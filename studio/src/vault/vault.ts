@@ -93,7 +93,7 @@ export class Vault {
   async recoverStart(name: string, typed: string, password: string) {
     this.#recovering = keys.parseRecovery(typed);
     const { exchange, request } = await this.registerStart(name, password);
-    return { exchange, request, token: toHex(keys.recoveryToken(this.#recovering)) };
+    return { exchange, request, token: toBase64(keys.recoveryToken(this.#recovering)) };
   }
 
   async recoverFinish(exchange: string, file: string, response: string) {
@@ -393,7 +393,7 @@ export class Vault {
     const { recipient } = await share.linkIdentity(secret, passphrase, salt);
     return {
       bundle: await this.#bundle(id, envelope, recipient),
-      access_sha256: sha256Hex(utf8(share.accessToken(secret))),
+      access_sha256: sha256Hex(share.accessToken(secret)),
       passphrase_salt: salt && toBase64(salt),
       secret: share.secretText(secret),
     };
@@ -414,7 +414,7 @@ export class Vault {
   }
 
   shareToken(secret: string): string {
-    return share.accessToken(share.parseSecret(secret));
+    return toBase64(share.accessToken(share.parseSecret(secret)));
   }
 
   async openShare(secret: string, passphrase: string | null, salt: string | null, bundle: string, full: string): Promise<OpenedAsset> {

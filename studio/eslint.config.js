@@ -1,0 +1,77 @@
+import svelte from 'eslint-plugin-svelte';
+import tseslint from 'typescript-eslint';
+import svelteConfig from './svelte.config.js';
+
+const features = ['create', 'creations', 'details', 'explore', 'account', 'trust', 'share', 'admin'];
+
+/** The four folders: api fetches, vault touches keys, features know no sibling, ui knows nothing. */
+const walls = [
+  {
+    files: ['src/**/*.{ts,svelte}'],
+    ignores: ['src/api/**'],
+    rules: {
+      'no-restricted-globals': [
+        'error',
+        { name: 'fetch', message: 'only src/api fetches' },
+        { name: 'XMLHttpRequest', message: 'only src/api fetches' },
+        { name: 'EventSource', message: 'only src/api fetches' },
+        { name: 'WebSocket', message: 'only src/api fetches' },
+      ],
+    },
+  },
+  {
+    files: ['src/**/*.{ts,svelte}'],
+    ignores: ['src/vault/**'],
+    rules: {
+      'no-restricted-imports': [
+        'error',
+        {
+          patterns: [
+            { group: ['age-encryption', '@serenity-kit/*', '@noble/*', '@scure/*', 'hash-wasm'], message: 'only src/vault touches keys' },
+            {
+              regex: '^\\$vault/(?!client$|canonical$|errors$|recipe$|types$|calls$)',
+              message: 'the page speaks to the vault through $vault/client',
+            },
+          ],
+        },
+      ],
+    },
+  },
+  {
+    files: ['src/vault/**/*.ts'],
+    rules: { 'no-restricted-imports': ['error', { patterns: ['$api/*', '$app/*', '$ui/*', '$words'] }] },
+  },
+  {
+    files: ['src/ui/**/*.{ts,svelte}'],
+    rules: { 'no-restricted-imports': ['error', { patterns: ['$api/*', '$app/*', '$vault/*'] }] },
+  },
+  ...features.map((name) => ({
+    files: [`src/features/${name}/**/*.{ts,svelte}`],
+    rules: {
+      'no-restricted-imports': [
+        'error',
+        { patterns: [{ regex: `features/(?!${name}/)|^\\.\\./`, message: 'no feature imports a sibling' }, 'age-encryption', '@serenity-kit/*', '@noble/*'] },
+      ],
+    },
+  })),
+];
+
+export default tseslint.config(
+  { ignores: ['node_modules', 'dist', 'public', 'src/api/schema.d.ts'] },
+  ...tseslint.configs.recommended,
+  ...svelte.configs.recommended,
+  {
+    files: ['**/*.svelte', '**/*.svelte.ts'],
+    languageOptions: { parserOptions: { parser: tseslint.parser, svelteConfig, extraFileExtensions: ['.svelte'] } },
+  },
+  {
+    rules: {
+      '@typescript-eslint/no-unused-vars': ['error', { argsIgnorePattern: '^_', varsIgnorePattern: '^_' }],
+      'no-console': 'error',
+      'svelte/no-at-html-tags': 'error',
+      // The router is our own; links are plain paths.
+      'svelte/no-navigation-without-resolve': 'off',
+    },
+  },
+  ...walls,
+);
