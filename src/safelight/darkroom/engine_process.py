@@ -28,6 +28,7 @@ from safelight.darkroom.pipe import FramePipe
 from safelight.errors import CancelledError, NoMemoryError, RefusedError, SafelightError
 from safelight.frames import Frame
 from safelight.recipe import Recipe
+from safelight.secret import Secret
 
 if TYPE_CHECKING:
     from safelight.catalogue import Catalogue
@@ -93,6 +94,7 @@ class EngineProcess:
         classifier = Classifier()
         info = engine.describe()
         models = [model.digest for model in catalogue.models()]
+        _draw_once(engine, classifier, catalogue)
         self._pipe.send({"op": "warm", "device": info.device, "models": models})
         return catalogue, engine, classifier
 
@@ -136,6 +138,28 @@ class EngineProcess:
 
     def _failed(self, job: str, code: str, error: BaseException) -> None:
         self._pipe.send({"op": "failed", "job": job, "code": code, "where": where_of(error)})
+
+
+def _draw_once(engine: Engine, classifier: Classifier, catalogue: Catalogue) -> None:
+    """Draw and check one step with the bundled model, so that the first job finds all loaded.
+
+    What fails here is left for a job to find: it is told to whoever asked, by its code.
+    """
+    from safelight.engine import QuietWatch
+
+    model = catalogue.models()[0]
+    recipe = Recipe(
+        prompt=Secret("a lamp"),
+        model=model.digest,
+        width_px=model.native_size_px,
+        height_px=model.native_size_px,
+        steps=1,
+        guidance=model.default_guidance,
+        seed=0,
+    )
+    with contextlib.suppress(Exception):
+        for picture in engine.run(engine.plan(recipe), {}, QuietWatch()):
+            classifier.check(picture.pixels)
 
 
 def _order(header: dict[str, Any], parts: list[bytes]) -> Order:

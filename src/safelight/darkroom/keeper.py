@@ -62,6 +62,7 @@ class Keeper:
         self._clock = clock
         self._job_timeout_seconds = job_timeout_seconds
         self._admission = Admission(keys, clock)
+        self._sizes = results.ReplySizes()
         self._turn = asyncio.Lock()
         self._drawing: str | None = None
         self._jobs: dict[str, asyncio.Task[None]] = {}
@@ -185,12 +186,12 @@ class Keeper:
             self._admission.check_words(admitted)
             drawn, work = await self._draw(admitted, work)
         except RefusedError as error:
-            reply = results.seal_refusal(admitted, error.category, work)
+            reply = results.seal_refusal(admitted, error.category, work, self._sizes)
             return _End(outcome="refused", reply=reply)
         return _End(
             outcome="done",
             assets=tuple(results.seal_assets(admitted, drawn, work)),
-            reply=results.seal_reply(admitted, drawn, work),
+            reply=results.seal_reply(admitted, drawn, work, self._sizes),
         )
 
     async def _draw(self, admitted: Admitted, work: Work) -> tuple[list[Drawn], Work]:

@@ -15,7 +15,9 @@ from safelight.vault import container, manifest
 from safelight.vault.identity import Identity
 from safelight.vault.manifest import Kind
 from safelight.vault.reply import Meta, Reply, ReplyPicture, pack_reply, words_of
-from safelight.vault.request import AssetSlot, seal_envelope
+from safelight.vault.request import AssetSlot, SealedRequest, seal_envelope
+
+MAX_REPLY_KINDS = 1_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +45,30 @@ class Work:
     device: str
     model_name: str
     seconds: float
+
+
+class ReplySizes:
+    """The largest reply seen for each kind of request: what later ones are padded to.
+
+    So a refusal has the size class of a result also where results are larger than usual. It
+    remembers numbers only, and only while the keeper runs.
+    """
+
+    def __init__(self) -> None:
+        self._largest: dict[tuple[int, int, int, str], int] = {}
+
+    def at_least(self, request: SealedRequest, payload_bytes: int = 0) -> int:
+        """How long a reply must be at least; a result also says how long its payload is."""
+        recipe = request.recipe
+        count = 0 if request.assets and not request.publish else recipe.count
+        kind = (recipe.width_px, recipe.height_px, count, request.format)
+        typical = container.typical_result_bytes(*kind[:3])
+        if len(self._largest) > MAX_REPLY_KINDS:
+            self._largest.clear()
+        least = max(typical, payload_bytes, self._largest.get(kind, 0))
+        if payload_bytes:
+            self._largest[kind] = least
+        return least
 
 
 def seal_assets(admitted: Admitted, drawn: Sequence[Drawn], work: Work) -> list[SealedAsset]:
@@ -84,21 +110,21 @@ def _seal_asset(admitted: Admitted, slot: AssetSlot, picture: Drawn, work: Work)
     )
 
 
-def seal_reply(admitted: Admitted, drawn: Sequence[Drawn], work: Work) -> bytes:
+def seal_reply(admitted: Admitted, drawn: Sequence[Drawn], work: Work, sizes: ReplySizes) -> bytes:
     """The reply of a job that was allowed; off the record it carries the pictures."""
     request = admitted.request
     carries = request.publish or not request.assets
     ids: list[str | None] = [slot.id for slot in request.assets] or [None] * len(drawn)
     reply = _reply(admitted, work, None, tuple(map(_describe, ids, drawn)))
     payload = pack_reply(reply, [picture.full for picture in drawn] if carries else ())
-    return _seal_reply(admitted, work.day, payload, carries=carries)
+    least = sizes.at_least(request, len(payload))
+    return _seal_reply(admitted, work.day, payload, least)
 
 
-def seal_refusal(admitted: Admitted, category: str, work: Work) -> bytes:
+def seal_refusal(admitted: Admitted, category: str, work: Work, sizes: ReplySizes) -> bytes:
     """The reply of a job that was refused: the same shape, recipients and size class."""
-    carries = admitted.request.publish or not admitted.request.assets
     payload = pack_reply(_reply(admitted, work, category, ()))
-    return _seal_reply(admitted, work.day, payload, carries=carries)
+    return _seal_reply(admitted, work.day, payload, sizes.at_least(admitted.request))
 
 
 def seal_preview(admitted: Admitted, day: str, picture: bytes) -> bytes:
@@ -107,12 +133,10 @@ def seal_preview(admitted: Admitted, day: str, picture: bytes) -> bytes:
     return _seal(admitted, day, "preview", picture, "image/webp", recipients)
 
 
-def _seal_reply(admitted: Admitted, day: str, payload: bytes, *, carries: bool) -> bytes:
-    recipe = admitted.request.recipe
-    count = recipe.count if carries else 0
-    least = container.typical_result_bytes(recipe.width_px, recipe.height_px, count)
+def _seal_reply(admitted: Admitted, day: str, payload: bytes, at_least: int) -> bytes:
     recipients = admitted.reply_recipients
-    return _seal(admitted, day, "reply", payload, "application/x-tar", recipients, at_least=least)
+    media_type = "application/x-tar"
+    return _seal(admitted, day, "reply", payload, media_type, recipients, at_least=at_least)
 
 
 def _seal(
