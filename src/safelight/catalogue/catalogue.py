@@ -112,7 +112,7 @@ class Catalogue:
         return model
 
     def pull(self, repo: str, name: str | None = None) -> Model:
-        """Download a model from a hub, ``.safetensors`` only. The one thing here that uses a network.
+        """Download a model from a hub, ``.safetensors`` only. Nothing else here uses a network.
 
         Raises :class:`NoConnectionError` offline.
         """

@@ -1,8 +1,8 @@
 """What a folder or file is, read from its headers and never by running it. No torch here.
 
-Families are told by the pipeline class of a diffusers folder, or by key names in the JSON header of a
-``.safetensors`` file (https://huggingface.co/docs/safetensors, "Format"). Pickles are refused: reading
-one runs code from it.
+Families are told by the pipeline class of a diffusers folder, or by key names in the JSON header
+of a ``.safetensors`` file (https://huggingface.co/docs/safetensors, "Format"). Pickles are refused:
+reading one runs code from it.
 """
 
 from __future__ import annotations

@@ -30,7 +30,7 @@ class Loaded:
 
 
 def be_quiet_and_offline() -> None:
-    """Forbid the hub and silence libraries: they print prompts (a tokenizer that truncates does)."""
+    """Forbid the hub and silence libraries: a tokenizer that truncates a prompt prints it."""
     os.environ["HF_HUB_OFFLINE"] = "1"
     os.environ["TRANSFORMERS_OFFLINE"] = "1"
     os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"

@@ -109,7 +109,7 @@ def plan_memory(
             f"this needs about {need // 2**20} MiB of memory and {max(budget, 0) // 2**20} are free"
         )
     if largest + tiled <= budget:
-        notes.append("parts of the model wait in main memory until they are needed; this is slower")
+        notes.append("parts of the model wait in main memory until needed; this is slower")
         return "model", True, True, largest + tiled, tuple(notes)
     if tiled + largest // 8 <= budget:
         notes.append("layers of the model move in one by one; this is much slower")

@@ -50,15 +50,19 @@ def preview_of(pipe: Any, latents: Any, recipe: Recipe) -> Pixels | None:
     """
     import torch
 
-    vae = getattr(pipe, "vae", None)
+    vae: Any = getattr(pipe, "vae", None)
     with torch.no_grad():
         if type(vae).__name__ == "AutoencoderTiny":
             image = vae.decode(latents / vae.config.scaling_factor, return_dict=False)[0][0]
             rgb = (image.float().clamp(-1, 1) + 1) / 2
         elif latents.ndim == 4 and latents.shape[1] == 4:
             weights = torch.tensor(
-                [[0.298, 0.207, 0.208], [0.187, 0.286, 0.173], [-0.158, 0.189, 0.264]]
-                + [[-0.184, -0.271, -0.473]]
+                [
+                    [0.298, 0.207, 0.208],
+                    [0.187, 0.286, 0.173],
+                    [-0.158, 0.189, 0.264],
+                    [-0.184, -0.271, -0.473],
+                ]
             )
             rgb = torch.einsum("chw,cd->dhw", latents[0].float().cpu(), weights)
             rgb = (rgb.clamp(-1, 1) + 1) / 2
