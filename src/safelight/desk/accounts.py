@@ -84,12 +84,25 @@ class Accounts(Sessions, Parts):
         return account, session, token
 
     async def change_password(
-        self, account: str, *, upload: bytes, password_file: bytes, keep_session: str | None
+        self,
+        account: str,
+        *,
+        upload: bytes,
+        password_file: bytes,
+        keep_session: str | None,
+        recovery_file: bytes | None = None,
+        recovery_token_sha256: str | None = None,
     ) -> None:
-        """Replace the OPAQUE record and the password's vault file; end all other sessions."""
+        """Replace the OPAQUE record and the password's vault file; end all other sessions.
+
+        With a new recovery file and its token's hash, the recovery code changes too.
+        """
         record = (await self._door.side()).registration_finish(upload)
+        files = {"password": password_file}
+        if recovery_file is not None:
+            files["recovery"] = recovery_file
         # One transaction in the keys store. A crash after it leaves other sessions signed in.
-        if not await self.keys_store.change_password(account, record, {"password": password_file}):
+        if not await self.keys_store.change_password(account, record, files, recovery_token_sha256):
             raise NotFoundError("no such account")
         await self.records.accounts.end_sessions(account, but=keep_session)
 

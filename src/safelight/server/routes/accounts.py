@@ -7,7 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Body
 from starlette.responses import JSONResponse, Response
 
-from safelight.errors import AuthenticationError
+from safelight.errors import AuthenticationError, RequestError
 from safelight.ids import b64, unb64
 from safelight.server import views
 from safelight.server.auth import Anyone, Ctx, Librarian, Member, SignedIn, clear_cookie, is_fresh
@@ -67,6 +67,9 @@ class PasswordFinish(In):
 
     upload: SmallB64
     password_file: SmallB64
+    recovery_file: SmallB64 | None = None
+    """Given when a new recovery code was made; then its token's hash is needed too."""
+    recovery_token_sha256: Hex64 | None = None
     proof: LoginProof | None = None
 
 
@@ -134,11 +137,15 @@ async def password_finish(body: PasswordFinish, ctx: Ctx, member: SignedIn) -> E
     """Change the password: one new record, one rewrapped file. Ends all other sessions."""
     await check_proof(ctx, member, body.proof)
     assert member.session is not None  # SignedIn takes no API key
+    if (body.recovery_file is None) != (body.recovery_token_sha256 is None):
+        raise RequestError("a new recovery file and the hash of its token go together")
     await ctx.desk.change_password(
         member.account.id,
         upload=unb64(body.upload),
         password_file=unb64(body.password_file),
         keep_session=member.session.id,
+        recovery_file=unb64(body.recovery_file) if body.recovery_file is not None else None,
+        recovery_token_sha256=body.recovery_token_sha256,
     )
     return Empty()
 
