@@ -69,7 +69,13 @@ export interface Proof {
 export const getAccount = (): Promise<AccountInfo> => json(`${V1}/account`);
 export const passwordStart = (message: string): Promise<{ response: string }> =>
   json(`${V1}/account/password/start`, { method: 'POST', json: { request: message } });
-export const passwordFinish = (body: { upload: string; password_file: string; proof: Proof }): Promise<unknown> =>
+export const passwordFinish = (body: {
+  upload: string;
+  password_file: string;
+  recovery_file?: string;
+  recovery_token_sha256?: string;
+  proof: Proof;
+}): Promise<unknown> =>
   json(`${V1}/account/password/finish`, { method: 'POST', json: body });
 export const leave = (proof: Proof): Promise<unknown> => json(`${V1}/account`, { method: 'DELETE', json: { proof } });
 export const getVaultFile = async (method: string): Promise<string> =>

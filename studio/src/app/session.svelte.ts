@@ -148,6 +148,39 @@ class Session {
     return { login, finish };
   }
 
+  async changePassword(current: string, fresh: string): Promise<void> {
+    const proof = await this.proof(current);
+    const start = await vault.passwordStart(this.account?.name ?? '', fresh);
+    const { response } = await api.passwordStart(start.request);
+    const { upload, password_file } = await vault.passwordFinish(start.exchange, response);
+    await api.passwordFinish({ upload, password_file, proof });
+  }
+
+  /** A new recovery code; the old one stops working. Needs the password, as any change of a way in. */
+  async newRecoveryCode(password: string): Promise<string> {
+    const proof = await this.proof(password);
+    const start = await vault.passwordStart(this.account?.name ?? '', password);
+    const { response } = await api.passwordStart(start.request);
+    const same = await vault.passwordFinish(start.exchange, response);
+    const { code, ...recovery } = await vault.newRecovery();
+    await api.passwordFinish({ ...same, ...recovery, proof });
+    return code;
+  }
+
+  /** Keeps a device key for up to 7 days, or destroys it. */
+  async stayOpen(on: boolean): Promise<void> {
+    if (on) {
+      const id = crypto.randomUUID();
+      const { file } = await vault.deviceKeep(id, 7);
+      await api.putVaultFile(`device-${id}`, file);
+    } else {
+      const kept = await vault.deviceUnlock();
+      await vault.deviceForget();
+      if (kept) await api.dropVaultFile(`device-${kept.id}`);
+    }
+    this.staysOpen = on;
+  }
+
   adoptSignedIn(signed: SignedIn, unlocked: Unlocked): void {
     this.#signed(signed);
     this.#opened(unlocked);
