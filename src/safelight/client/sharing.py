@@ -137,7 +137,8 @@ def open_received(link: Link, keys: OwnerKeys, share_id: str) -> Opened:
             )
             if bundle.owner != recipient:
                 raise ManifestError("a share names another owner than its sender")
-            return _open_shared(bundle, take_bytes(value, "full"), take_text(value, "asset"))
+            answer = link.wire.get(f"/api/v1/shares/received/{share_id}")
+            return _open_shared(bundle, take_bytes(answer, "full"), take_text(value, "asset"))
     raise RequestError("no such share names this account", hint="see `safelight share received`")
 
 
