@@ -10,6 +10,7 @@ from typing import Any
 
 import httpx
 import pytest
+
 from people import (
     PASSWORD,
     Person,
@@ -21,7 +22,6 @@ from people import (
     share,
 )
 from running import Running
-
 from safelight.ids import b64, new_id
 from safelight.server.headers import ALWAYS
 
