@@ -142,7 +142,7 @@ assets = Table(
     Column("made_on", String(10), nullable=False),
     # The random name under which the blobs and the envelope are kept.
     Column("blob", _ID, nullable=False, unique=True),
-    Column("job", _ID),
+    Column("job", _ID, index=True),
     # Set first when it is deleted: hidden from then on, and finished by the sweeper after a crash.
     Column("erasing", Boolean, nullable=False),
     Index("assets_page", "account", "erasing", "seq"),
@@ -152,6 +152,12 @@ assets = Table(
         "seq",
         sqlite_where=text("erasing = 1"),
         postgresql_where=text("erasing"),
+    ),
+    Index(
+        "assets_shared",
+        "id",
+        sqlite_where=text("visibility = 'shared'"),
+        postgresql_where=text("visibility = 'shared'"),
     ),
     sqlite_autoincrement=True,
 )

@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import bindparam, delete, exists, func, insert, literal, select, update
+from sqlalchemy import bindparam, delete, exists, func, insert, literal, select, text, update
 from sqlalchemy.exc import IntegrityError as SqlIntegrityError
 
 from safelight.errors import ConflictError
@@ -50,6 +50,8 @@ class AccountRows:
         """
         try:
             async with self._db.write("account") as connection:
+                if not self._db.is_sqlite:  # so that of two at once, one is the first
+                    await connection.execute(text("LOCK TABLE accounts IN EXCLUSIVE MODE"))
                 await connection.execute(insert(accounts).values(**_account_values(account)), None)
                 others = await connection.execute(
                     select(func.count()).select_from(accounts).where(accounts.c.id != account.id)

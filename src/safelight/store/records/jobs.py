@@ -41,8 +41,8 @@ _LOCK_ACCOUNT = (
 _BY_IDEMPOTENCY = select(*_COLUMNS, jobs.c.body_sha256).where(
     jobs.c.account == bindparam("account"), jobs.c.idempotency_key == bindparam("key")
 )
-_ACTIVE_STATES = jobs.c.state.in_(("queued", "running"))
-# Spelt so that SQLite sees that the partial index jobs_active answers it.
+# Spelt out, not bound: so SQLite sees that the partial index jobs_active answers it.
+_ACTIVE_STATES = text("jobs.state IN ('queued', 'running')")
 _HELD = text(
     "SELECT count(*), coalesce(sum(tokens), 0) FROM jobs"
     " WHERE account = :account AND state IN ('queued', 'running')"

@@ -51,7 +51,7 @@ class PeopleRows:
             rows = await connection.execute(
                 select(accounts)
                 .where(accounts.c.leaving.is_(False))
-                .order_by(accounts.c.created_at, accounts.c.id)
+                .order_by(accounts.c.created_at, accounts.c.name)
             )
             found = [_account(row, "") for row in rows]
         return [

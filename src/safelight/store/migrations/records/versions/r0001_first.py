@@ -81,6 +81,15 @@ def upgrade() -> None:
         ["account", "erasing", "visibility", "seq"],
         unique=False,
     )
+    op.create_index(
+        "assets_shared",
+        "assets",
+        ["id"],
+        unique=False,
+        sqlite_where=sa.text("visibility = 'shared'"),
+        postgresql_where=sa.text("visibility = 'shared'"),
+    )
+    op.create_index(op.f("ix_assets_job"), "assets", ["job"], unique=False)
     op.create_table(
         "day_bills",
         sa.Column("account", sa.String(length=40), nullable=False),
