@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from safelight.desk.fleet import FleetStatus
+from safelight.policy.terms import SENTENCES, operated_by
 from safelight.server.shapes import Out
 from safelight.settings import Settings
 
@@ -17,16 +18,8 @@ class LabelLine(Out):
 
 
 def sentences(settings: Settings) -> list[str]:
-    """The sentences of protocol section 8, with this operator's names filled in."""
-    from safelight.policy.terms import SENTENCES
-
-    names = (
-        settings.operator or "a person who has not given a name",
-        settings.law or "a law that is not stated",
-        settings.hosted_in or "a place that is not stated",
-    )
-    filled = f"Operated by {names[0]}, under the law of {names[1]}, hosted in {names[2]}."
-    return [filled if s.startswith("Operated by") else s for s in SENTENCES]
+    """The sentences of protocol section 8; the last names this operator."""
+    return [*SENTENCES, operated_by(settings.operator, settings.law, settings.hosted_in)]
 
 
 def label(settings: Settings, status: FleetStatus) -> list[LabelLine]:
@@ -54,41 +47,29 @@ def label(settings: Settings, status: FleetStatus) -> list[LabelLine]:
     return found + _confinement(status)
 
 
-_GUARDS = ("network", "disk_writes", "core_dumps", "ptrace")
+_GUARDS = {
+    "network": "no network",
+    "disk_writes": "no writable disk",
+    "core_dumps": "no core dumps",
+    "ptrace": "no debugger",
+}
 """Lines of a darkroom's report; each is ``refused`` where it holds (protocol section 6a)."""
 
 
 def _confinement(status: FleetStatus) -> list[LabelLine]:
-    """What the darkroom found out about itself by trying; nothing before it has said so."""
-    report = status.confinement
-    if not report:
-        return []
-    found = [(guard, str(report.get(guard, "unknown"))) for guard in _GUARDS]
-    lines = [
-        LabelLine(
-            key=f"darkroom-{guard}",
-            title=f"Darkroom: {guard.replace('_', ' ')}",
-            value=value,
-            protects=value == "refused",
-        )
-        for guard, value in found
-    ]
-    swap = str(report.get("swap", "unknown"))
-    means = ", ".join(report.get("by", [])) or "nothing"
-    lines.append(
-        LabelLine(
-            key="darkroom-swap",
-            title="Swap",
-            value={"none": "none", "present": "present: memory may reach the disk"}.get(swap, swap),
-            protects=swap == "none",
-        )
-    )
-    lines.append(
-        LabelLine(
-            key="darkroom-by",
-            title="Darkroom: confined by",
-            value=means,
-            protects=bool(report.get("complete")),
-        )
-    )
-    return lines
+    """What holds the darkroom in on this machine; nothing while it has not said so yet."""
+    report, found = status.confinement, []
+    for guard, title in _GUARDS.items():
+        if guard in report:
+            held = report[guard] == "refused"
+            value = f"{title}: the kernel refuses" if held else f"{title}: not held on this machine"
+            found.append(_line(guard, value, protects=held))
+    if (swap := report.get("swap")) is not None:
+        words = {"none": "no swap", "present": "swap is on: memory may reach the disk"}
+        text = words.get(str(swap), "whether memory may be swapped is not known")
+        found.append(_line("swap", text, protects=swap == "none"))
+    return found
+
+
+def _line(key: str, value: str, *, protects: bool) -> LabelLine:
+    return LabelLine(key=f"darkroom-{key}", title="Darkroom", value=value, protects=protects)

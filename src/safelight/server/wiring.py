@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from safelight.errors import SafelightError
 from safelight.ids import SystemClock
 from safelight.server.context import Context
-from safelight.server.logs import Event, Journal
+from safelight.server.logs import CODES, Event, Journal
 from safelight.server.metrics import Metrics, resident_bytes
 from safelight.settings import Settings
 
@@ -36,7 +36,7 @@ async def open_context(
 
     clock = SystemClock()
     desk = await open_desk(settings, clock)
-    fleet = LocalFleet(settings, clock=clock)
+    fleet = LocalFleet(settings, clock=clock, on_event=fleet_events(journal))
     desk.attach(fleet)
     context = Context(
         settings=settings,
@@ -69,3 +69,22 @@ async def _start(fleet: LocalFleet, journal: Journal) -> None:
         await fleet.start()
     except SafelightError as error:
         journal.write(Event.FLEET, state="stopped", code=error.code)
+
+
+_STATES = {
+    "darkroom-announced": "warming",
+    "darkroom-ready": "ready",
+    "darkroom-not-ready": "warming",
+    "darkroom-died": "restarting",
+}
+
+
+def fleet_events(journal: Journal) -> Callable[[str, dict[str, Any]], None]:
+    """What the fleet tells, as log events: a state and the code of an error."""
+
+    def tell(name: str, fields: dict[str, Any]) -> None:
+        state, code = _STATES.get(name), fields.get("code")
+        if state is not None:
+            journal.write(Event.FLEET, state=state, code=code if code in CODES else "none")
+
+    return tell
