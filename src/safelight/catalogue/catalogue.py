@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import secrets
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -23,6 +24,16 @@ from safelight.ids import canonical_json, sha256_hex
 
 POCKET_FOLDER = Path(__file__).parent.parent / "engine" / "pocket"
 PULL_PATTERNS = ("*.safetensors", "*.json", "*.txt", "*.model", "LICENSE*")
+
+
+def digest_of(path: Path) -> str:
+    """The digest that a catalogue gives to what is at ``path``.
+
+    One file: its SHA-256. A folder: the SHA-256 of the canonical list of its files' SHA-256s, in
+    which every weight and configuration file counts, but not ``card.json``. Raises
+    :class:`ModelFormatError`.
+    """
+    return Catalogue(Path())._digest(path, inspect(path))
 
 
 class Catalogue:
@@ -105,10 +116,10 @@ class Catalogue:
         if model.digest == self._bundled().digest:
             raise RequestError("the bundled model cannot be removed")
         self._write(tuple(m for m in self._read() if m.name != model.name))
-        if model.path.is_relative_to(self._folder.resolve()):
-            import shutil
-
-            shutil.rmtree(model.path, ignore_errors=True)
+        pulled = (self._folder / "pulled").resolve()
+        if model.path.is_relative_to(pulled):
+            # A crash here leaves files that no entry names; pulling the same again uses them.
+            shutil.rmtree(pulled / model.path.relative_to(pulled).parts[0], ignore_errors=True)
         return model
 
     def pull(self, repo: str, name: str | None = None) -> Model:
@@ -126,6 +137,7 @@ class Catalogue:
 
         target = self._folder / "pulled" / sha256_hex(repo.encode())[:16]
         try:
+            # A crash here leaves part of the files, outside the list; another pull goes on from it.
             snapshot_download(repo, local_dir=target, allow_patterns=list(PULL_PATTERNS))
         except (HfHubHTTPError, OSError) as error:
             raise NoConnectionError("the model could not be downloaded") from error
@@ -157,7 +169,7 @@ class Catalogue:
             card = json.loads((POCKET_FOLDER / "card.json").read_bytes())
             self._pocket = Model(
                 name="pocket",
-                digest=self._digest(POCKET_FOLDER, found),
+                digest=card.get("digest") or self._digest(POCKET_FOLDER, found),
                 family=found.family,
                 kind="model",
                 form="folder",
@@ -196,7 +208,6 @@ class Catalogue:
             draft.unlink(missing_ok=True)
 
     def _digest(self, path: Path, found: Found) -> str:
-        """One file: its SHA-256. A folder: SHA-256 of the canonical list of its files' digests."""
         if found.form == "file":
             return self._hash(path)
         listing = {f.relative_to(path).as_posix(): self._hash(f) for f in found.files}

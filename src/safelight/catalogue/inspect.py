@@ -39,6 +39,9 @@ FAMILIES: dict[str, _Family] = {
     "other": _Family(512, 25, 5.0, 16),
 }
 
+SINGLE_FILE_FAMILIES = frozenset({"sd1", "sdxl"})
+"""Families whose single files hold every part, with one known configuration."""
+
 _CLASS_PREFIXES = (
     ("StableDiffusionXL", "sdxl"),
     ("StableDiffusion3", "sd3"),
@@ -79,6 +82,11 @@ def inspect(path: Path) -> Found:
         raise ModelFormatError("a model file must be .safetensors")
     keys = read_header(path)
     kind, family = _family_of_keys(keys)
+    if kind == "model" and family not in SINGLE_FILE_FAMILIES:
+        raise ModelFormatError(
+            f"a single file of the family {family} does not hold all that is needed",
+            hint="give the model's folder in diffusers format",
+        )
     return _found(kind, "file", family, (path,))
 
 

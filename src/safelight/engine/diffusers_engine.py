@@ -13,6 +13,7 @@ from safelight.engine import loading, memory
 from safelight.engine.output import decode
 from safelight.engine.pictures import cut_out, fit, keep_outside_mask, mask_of, preview_of
 from safelight.engine.protocol import EngineInfo, Picture, Plan, Progress
+from safelight.engine.samplers import check_sampler
 from safelight.errors import CancelledError, NoMemoryError, RecipeError, RequestError
 
 if TYPE_CHECKING:
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
 PREVIEWS_PER_PICTURE = 6
 MIN_LATENT_SIDE = 4
+NO_WORDS = {"qwen-image": " "}
+"""What stands for an empty negative prompt where leaving it out would turn guidance off."""
 
 
 class DiffusersEngine:
@@ -132,6 +135,9 @@ def _check_fit(recipe: Recipe, model: Model, adapters: tuple[Model, ...]) -> Non
             raise RequestError(
                 f"the adapter is for the family {adapter.family} and the model is {model.family}"
             )
+    check_sampler(recipe.sampler, model.family)
+    if recipe.strength is not None and int(recipe.steps * recipe.strength) < 1:
+        raise RecipeError("steps times strength must be at least 1")
     if recipe.task == "control":
         raise RecipeError("no control model is here", hint="add one for this family first")
 
@@ -158,7 +164,7 @@ def _draw(
     recipe = plan.recipe
     wanted = {
         "prompt": recipe.prompt.reveal(),
-        "negative_prompt": recipe.negative_prompt.reveal() or None,
+        "negative_prompt": recipe.negative_prompt.reveal() or NO_WORDS.get(plan.model.family),
         "height": recipe.height_px,
         "width": recipe.width_px,
         "num_inference_steps": recipe.steps,
@@ -185,7 +191,7 @@ def _stepper(plan: Plan, index: int, watch: Watch) -> Callable[..., dict[str, An
     recipe = plan.recipe
     steps = recipe.steps
     if recipe.strength is not None:
-        steps = max(1, min(int(recipe.steps * recipe.strength), recipe.steps))
+        steps = int(recipe.steps * recipe.strength)
     every = max(1, steps // PREVIEWS_PER_PICTURE)
 
     def on_step(pipe: Any, step: int, timestep: Any, values: dict[str, Any]) -> dict[str, Any]:

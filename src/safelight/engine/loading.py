@@ -12,6 +12,8 @@ from safelight.engine.samplers import scheduler_for
 from safelight.errors import ModelFormatError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from safelight.catalogue import Model
     from safelight.engine.protocol import Offload, Plan
 
@@ -75,6 +77,9 @@ def prepare(loaded: Loaded, plan: Plan) -> Any:
         switch = getattr(vae, f"{'enable' if is_on else 'disable'}_{method}", None)
         if switch is not None:
             switch()
+    # On CPU and CUDA, PyTorch's own attention never makes the whole matrix; on MPS it does.
+    if plan.device == "mps" and plan.slicing:
+        pipe.enable_attention_slicing()
     return pipe
 
 
@@ -95,6 +100,8 @@ def _from_folder(plan: Plan) -> Any:
         extra = {"safety_checker": None, "requires_safety_checker": False}
     if index.get("feature_extractor"):
         extra["feature_extractor"] = None
+    if _only_half(path):
+        extra["variant"] = "fp16"
     return cls.from_pretrained(
         str(path),
         dtype=getattr(torch, plan.dtype),
@@ -102,6 +109,12 @@ def _from_folder(plan: Plan) -> Any:
         use_safetensors=True,
         **extra,
     )
+
+
+def _only_half(path: Path) -> bool:
+    """Whether the folder holds its weights only as the ``fp16`` variant."""
+    parts = [p for name in ("unet", "transformer") for p in (path / name).glob("*.safetensors")]
+    return bool(parts) and all(".fp16" in p.name for p in parts)
 
 
 def _from_file(plan: Plan) -> Any:
@@ -139,16 +152,27 @@ def _set_adapters(loaded: Loaded, plan: Plan) -> None:
         loaded.adapters.clear()
     for adapter in plan.adapters:
         if adapter.digest not in loaded.adapters:
-            pipe.load_lora_weights(
-                str(adapter.path.parent),
-                weight_name=adapter.path.name,
-                adapter_name=_adapter_name(adapter.digest),
-                local_files_only=True,
-            )
+            _add_adapter(pipe, adapter)
             loaded.adapters.add(adapter.digest)
     if plan.adapters:
         uses = plan.recipe.adapters
         pipe.set_adapters([_adapter_name(u.digest) for u in uses], [u.weight for u in uses])
+
+
+def _add_adapter(pipe: Any, adapter: Model) -> None:
+    """Load a LoRA in the kohya or the diffusers form, told apart by diffusers."""
+    try:
+        pipe.load_lora_weights(
+            str(adapter.path.parent),
+            weight_name=adapter.path.name,
+            adapter_name=_adapter_name(adapter.digest),
+            local_files_only=True,
+            use_safetensors=True,
+        )
+    except (ValueError, KeyError, RuntimeError, TypeError, AttributeError) as error:
+        if "memory" in str(error):
+            raise
+        raise ModelFormatError("the adapter does not fit this model") from error
 
 
 def _adapter_name(digest: str) -> str:

@@ -60,8 +60,18 @@ def free_bytes(device: str) -> int:
     if meminfo.is_file():
         for line in meminfo.read_text(encoding="ascii").splitlines():
             if line.startswith("MemAvailable:"):
-                return int(line.split()[1]) * 1024
-    return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+                return min(int(line.split()[1]) * 1024, _left_in_cgroup())
+    # macOS tells the whole memory only; half of it is a careful guess.
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
+
+
+def _left_in_cgroup(folder: Path = Path("/sys/fs/cgroup")) -> int:
+    """What a container's limit leaves, in bytes; more than any machine has if there is none."""
+    try:
+        limit = int((folder / "memory.max").read_text(encoding="ascii"))
+        return max(0, limit - int((folder / "memory.current").read_text(encoding="ascii")))
+    except (OSError, ValueError):
+        return 2**62
 
 
 def weight_bytes(model: Model, dtype: str) -> tuple[int, int]:
@@ -88,8 +98,9 @@ def plan_memory(
 ) -> tuple[Offload, bool, bool, int, tuple[str, ...]]:
     """Offload, slicing, tiling, bytes needed, and notes for people.
 
-    Prefers everything on the device; then tiles the autoencoder; then keeps only the working part on
-    the device; then only the working layer. Raises :class:`NoMemoryError` if even that is too much.
+    Prefers everything on the device; then tiles the autoencoder; then keeps only the working part
+    on the device; then only the working layer. Raises :class:`NoMemoryError` if even that is too
+    much.
     """
     whole, largest = weight_bytes(model, dtype)
     pixels = recipe.width_px * recipe.height_px
