@@ -111,6 +111,11 @@ class ScriptedFleet:
         self.seen: list[str] = []
         self.cancelled: set[str] = set()
         self._stop: dict[str, asyncio.Event] = {}
+        self._begun: dict[str, asyncio.Event] = {}
+
+    async def began(self, job: str) -> None:
+        """Wait until a job has reached the darkroom."""
+        await asyncio.wait_for(self._begun.setdefault(job, asyncio.Event()).wait(), 60)
 
     async def start(self) -> None:
         return None
@@ -125,6 +130,7 @@ class ScriptedFleet:
         self, job_id: str, sealed: bytes, cost: CostHeader, listener: Listener
     ) -> Outcome:
         self.seen.append(job_id)
+        self._begun.setdefault(job_id, asyncio.Event()).set()
         stop = self._stop.setdefault(job_id, asyncio.Event())
         waits = {asyncio.ensure_future(self.gate.wait()), asyncio.ensure_future(stop.wait())}
         try:

@@ -85,14 +85,16 @@ class Dispatch(Finishing):
                 await asyncio.Event().wait()  # until the desk closes
             task = asyncio.create_task(self._develop(fleet, job))
             self._under_way.add(task)
+            task.add_done_callback(self._under_way.discard)
             self._working.add(job)
             try:
-                await task
-            except SafelightError:
-                continue  # a store is away; the lease ends and the job is tried again
+                # Not `await task`: a job that is taken from us must not end this worker too. If a
+                # store is away, the lease ends and the job is tried again.
+                await asyncio.wait({task})
+                if not task.cancelled():
+                    task.exception()
             finally:
                 task.cancel()
-                self._under_way.discard(task)
                 self._working.discard(job)
                 self._turns.ended(account)
 

@@ -30,7 +30,7 @@ from datetime import timedelta
 
 from safelight.desk.fleet import Outcome
 from safelight.desk.jobs import GUESTS, Jobs, failure
-from safelight.errors import IntegrityError, SafelightError
+from safelight.errors import IntegrityError, SafelightError, TransientError
 from safelight.ids import utc_day
 from safelight.records import Job, SealedAsset
 from safelight.store.blobs import PARTS, new_name
@@ -57,13 +57,16 @@ class Finishing(Jobs):
     async def _finish_off_record(self, job: Job, outcome: Outcome) -> None:
         now = self.clock.now()
         done = outcome.state == "done"
-        ended = replace(job, state="done" if done else "refused", ended_at=now, lease_until=None)
-        if self._off_record.end(job.id, ended) is None:
-            return
+        current = self._off_record.get(job.id)
+        if current is None or current.state != "running":
+            return  # cancelled meanwhile
         if done:
-            # All that is written: the day's count and cost.
+            # All that is written: the day's count and cost. A crash before it leaves nothing of
+            # this job; the reply is handed over only after it.
             await self.records.jobs.bill(job.account or GUESTS, now, job.cost.count, job.tokens)
-        self._rings.end(job.id, ended.state, now, reply=outcome.reply, assets=[])
+        ended = replace(job, state="done" if done else "refused", ended_at=now)
+        if self._off_record.end(job.id, ended) is not None:
+            self._rings.end(job.id, ended.state, now, reply=outcome.reply, assets=[])
 
     async def _finish_kept(self, job: Job, outcome: Outcome) -> None:
         assert job.account is not None
@@ -80,9 +83,9 @@ class Finishing(Jobs):
             _row(asset, name, job, utc_day(now))
             for asset, name in zip(outcome.assets, names, strict=True)
         ]
+        done = outcome.state == "done"
         try:
             await self._put(job.account, outcome.assets, names, reply)
-            done = outcome.state == "done"
             ended = await self.records.jobs.finish(
                 job.id,
                 job.attempts,
@@ -91,12 +94,15 @@ class Finishing(Jobs):
                 kept=kept,
                 charge=done,
             )
-        except BaseException:
-            with suppress(SafelightError):
-                await self._unput(names, [job.id])
+        except TransientError:
+            raise  # whether the row is there is not known: the sweeper will know
+        except SafelightError:
+            await self._unput(names, [job.id])
             raise
         if ended is None:  # cancelled, or another worker's by now
-            await self._unput(names, [])
+            left = await self.records.jobs.get(job.id)
+            no_reply = left is None or left.state == "cancelled"
+            await self._unput(names, [job.id] if no_reply else [])
             return
         self._rings.end(job.id, ended.state, now, reply=outcome.reply, assets=list(ended.assets))
 
@@ -112,11 +118,17 @@ class Finishing(Jobs):
             Envelope(blob=name, account=account, envelope=asset.envelope)
             for asset, name in zip(assets, names, strict=True)
         ]
-        async with asyncio.TaskGroup() as group:
-            group.create_task(self.keys_store.put_results(envelopes, reply, self.clock.now()))
-            for asset, name in zip(assets, names, strict=True):
-                for part in PARTS:
-                    group.create_task(self.blobs.put(f"{name}-{part}", getattr(asset, part)))
+        puts = [self.keys_store.put_results(envelopes, reply, self.clock.now())]
+        puts += [
+            self.blobs.put(f"{name}-{part}", getattr(asset, part))
+            for asset, name in zip(assets, names, strict=True)
+            for part in PARTS
+        ]
+        for failed in await asyncio.gather(*puts, return_exceptions=True):
+            if isinstance(failed, BaseException):
+                with suppress(SafelightError):  # what stays is swept
+                    await self._unput(names, [])
+                raise failed
 
     async def _unput(self, names: Sequence[str], jobs: Sequence[str]) -> None:
         """Erase what no row will name."""

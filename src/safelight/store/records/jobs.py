@@ -337,6 +337,7 @@ def _ended(state: JobState, code: str | None, now: datetime) -> dict[str, Any]:
         "ended_at": to_us(now),
         "sealed": None,
         "lease_until": None,
+        "assets": "[]",
     }
 
 
