@@ -162,7 +162,7 @@ async def make_plain(
     if job is None:
         job, ticket = await _submit(ctx, caller, body, once)
     if body.wait:
-        result = await wait_for(ctx, job, request)
+        result = await wait_for(ctx, caller, job, request)
         return JSONResponse(result.model_dump(mode="json"))
     taken = {
         "job": views.job_out(job).model_dump(mode="json"),
@@ -202,7 +202,7 @@ async def _submit(
     return job, ticket
 
 
-async def wait_for(ctx: Context, job: Job, request: Request) -> PlainResult:
+async def wait_for(ctx: Context, caller: Caller, job: Job, request: Request) -> PlainResult:
     """Follow a job to its end and open its reply. A caller who goes away cancels the job.
 
     Raises :class:`RefusedError` with the category, or the error that the job failed with.
@@ -221,7 +221,9 @@ async def wait_for(ctx: Context, job: Job, request: Request) -> PlainResult:
         raise CancelledError("the job was cancelled")
     if reply is None:
         raise error_of(code)
-    opened = await asyncio.to_thread(ctx.door.open, job.id, reply)
+    opened = await asyncio.to_thread(
+        ctx.door.open, job.id, reply, key=caller.key, secret=caller.secret
+    )
     if opened is None:
         raise TransientError("the result could not be opened here")
     ended = await ctx.desk.job_by_id(job.id)

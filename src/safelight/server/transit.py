@@ -80,6 +80,8 @@ class _Exchange:
     owner: str
     signers: tuple[str, ...]
     recipients: int
+    key: str | None
+    """Id of the API key that asked."""
     until: datetime
 
 
@@ -149,6 +151,7 @@ class TransitDoor:
                 owner=owner or identity.recipient,
                 signers=tuple(k.signing_key for k in keys),
                 recipients=1 if key is None else 2,
+                key=key.id if key is not None else None,
                 until=now + timedelta(hours=KEPT_HOURS),
             ),
         )
@@ -182,14 +185,19 @@ class TransitDoor:
             )
         return job
 
-    def open(self, job: str, sealed: bytes, secret: Secret[str] | None = None) -> Opened | None:
-        """The reply of a transit job, if it can be opened here.
+    def open(
+        self, job: str, sealed: bytes, *, key: ApiKey | None, secret: Secret[str] | None
+    ) -> Opened | None:
+        """The reply of a transit job, if it can be opened for this caller.
 
-        While this process lives, with the identity it kept; afterwards only with the API key that
-        asked (``secret``), from which K is derived. None if neither is at hand.
+        While this process lives, with the identity it kept: for the account's sessions, or for
+        the API key that asked and no other. Afterwards only with that key's ``secret``, from
+        which K is derived. None if neither is at hand.
         """
         exchange = self._open.get(job)
         if exchange is not None and exchange.until > self._clock.now():
+            if key is not None and key.id != exchange.key:
+                return None
             return _open_verified(exchange, sealed)
         if secret is None:
             return None
