@@ -1,9 +1,10 @@
 """An engine process that goes wrong on purpose: the real one, with one fault patched in.
 
 Run by ``bad_keeper.py``, as ``bad_engine.py FAULT [options of the engine process]``. FAULT is
-``<what>:<stage>``. It happens while the file ``calm`` is missing in the home folder: the test
-makes that file between two tries, so that the second one is sound (the process may read
-everywhere and write nowhere, so it cannot remember by itself).
+``<what>:<stage>``; with ``diffusers:`` before it the engine is the real one, else the painter. It
+happens while the file ``calm`` is missing in the home folder: the test makes that file between two
+tries, so that the second one is sound (the process may read everywhere and write nowhere, so it
+cannot remember by itself).
 """
 
 from __future__ import annotations
@@ -19,7 +20,12 @@ from typing import Any
 from safelight.darkroom import engine_process
 
 STAGES = ("start", "warm", "plan", "step", "gate", "encode", "thumb", "picture", "done")
-HOME = Path(sys.argv[sys.argv.index("--home") + 1])
+
+
+def calm() -> bool:
+    """Whether the test has ended the trouble."""
+    home = Path(sys.argv[sys.argv.index("--home") + 1])
+    return (home / "calm").exists()
 
 
 def kill() -> None:
@@ -51,7 +57,7 @@ def before(owner: Any, name: str, act: Callable[[], None], when: Callable[..., b
     real = getattr(owner, name)
 
     def wrapped(*args: Any, **more: Any) -> Any:
-        if when(*args, **more) and not (HOME / "calm").exists():
+        if when(*args, **more) and not calm():
             act()
         return real(*args, **more)
 
@@ -71,14 +77,16 @@ def install(fault: str) -> None:
     act = FAULTS[what]
     from safelight.darkroom import pipe
 
-    if stage == "start" and not (HOME / "calm").exists():
+    if stage == "start" and not calm():
         act()
     elif stage in ("warm", "picture", "done"):
         before(pipe.FramePipe, "send", act, sends(stage))
     elif stage == "plan":
+        from painter import Painter
         from safelight.engine.diffusers_engine import DiffusersEngine
 
-        before(DiffusersEngine, "plan", act, always)
+        for engine in (Painter, DiffusersEngine):  # the first plan is the warm-up's
+            before(engine, "plan", act, lambda _self, recipe: recipe.steps > 1)
     elif stage == "step":
         from safelight.darkroom.develop import Reporter
 
@@ -91,10 +99,20 @@ def install(fault: str) -> None:
         from safelight.engine import output
 
         before(output, stage, act, always)
+    else:
+        raise SystemExit(f"no stage {stage}")
 
 
 if __name__ == "__main__":
+    engine_process.NICENESS = 0  # other tests' work must not starve this one
     fault = sys.argv.pop(1)
+    sys.path.insert(0, str(Path(__file__).parent.parent))
+    if fault.startswith("diffusers:"):
+        fault = fault.partition(":")[2]
+    else:
+        import painter
+
+        painter.install()
     if fault.startswith("classifier:"):
         import bad_classifier
 

@@ -151,6 +151,8 @@ class KeeperLink:
         while True:
             await asyncio.sleep(BACKOFF_SECONDS[min(failures, len(BACKOFF_SECONDS) - 1)])
             announced = await self._live_once()
+            if self.state == "stopped":
+                return
             failures = 0 if announced else failures + 1
             self.state = "restarting"
 
