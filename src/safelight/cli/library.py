@@ -46,7 +46,7 @@ def run(args: argparse.Namespace) -> int:
 def _list(args: argparse.Namespace) -> int:
     with open_studio(args) as studio:
         found = list(studio.assets())
-        lost = studio.missing() if studio.link.keys_or_none() else ()
+        lost = studio.missing(found) if studio.link.keys_or_none() else ()
     value = [asset.to_dict() for asset in found]
     lines = [f"{a.id}  {a.made_on}  {a.kind:8} {a.visibility:8} {a.size_bytes:>10}" for a in found]
     show(value, as_json=args.json, plain="\n".join(lines) or "nothing is kept")

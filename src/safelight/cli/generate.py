@@ -1,0 +1,247 @@
+"""``safelight generate``: a picture on this machine, off the record, or through a server."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import secrets
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from safelight.cli.generate_remote import media_type_of, numbered
+from safelight.cli.remote import add_server_options, check_output
+from safelight.errors import OutputError, RecipeError
+from safelight.ids import sha256_hex
+from safelight.secret import Secret
+from safelight.settings import default_home
+
+if TYPE_CHECKING:
+    from safelight.catalogue import Model
+    from safelight.engine import Engine, Picture, Progress
+    from safelight.recipe import Recipe
+
+    Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]
+
+DEFAULT_STRENGTH = 0.6
+
+
+def add_parser(subparsers: Subparsers) -> None:
+    """Describe the command."""
+    parser = subparsers.add_parser(
+        "generate",
+        help="make a picture from words, and from a picture",
+        description="Make a picture. Without --server it is drawn on this machine and nothing is "
+        "kept but the file you name.",
+    )
+    parser.add_argument("prompt", metavar="PROMPT", help="what to draw")
+    parser.add_argument("-o", "--output", type=Path, metavar="FILE", help="where the picture goes")
+    parser.add_argument("--model", metavar="NAME", help="name or digest of a model (pocket)")
+    parser.add_argument("--size", metavar="WxH", help="in px; the model's own size by default")
+    parser.add_argument("--steps", type=int, metavar="N", help="steps of the sampler")
+    parser.add_argument("--guidance", type=float, metavar="G", help="how closely to follow words")
+    parser.add_argument("--seed", type=int, metavar="N", help="same seed, same picture")
+    parser.add_argument("--count", type=int, default=1, metavar="N", help="how many pictures")
+    parser.add_argument("--negative", default="", metavar="TEXT", help="what to avoid")
+    parser.add_argument("--init", type=Path, metavar="FILE", help="a picture to start from")
+    parser.add_argument("--strength", type=float, metavar="S", help="0 keeps it, 1 ignores it")
+    parser.add_argument("--format", choices=("png", "jpg", "jpeg", "webp"), help="file format")
+    parser.add_argument("--transparent", action="store_true", help="cut out the background")
+    parser.add_argument("--device", default="auto", metavar="D", help="auto, cpu, cuda or mps")
+    parser.add_argument("--home", type=Path, metavar="DIR", help="where models are listed")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    parser.add_argument("--quiet", action="store_true", help="print nothing")
+    parser.add_argument("--private", action="store_true", help="keep it, sealed to you (server)")
+    parser.add_argument(
+        "--off-the-record", action="store_true", help="keep nothing (the default without a server)"
+    )
+    parser.add_argument("--public", action="store_true", help="keep it and publish it (server)")
+    add_server_options(parser)
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Make the pictures; 0 when every file is written, and none is if one is refused."""
+    if args.server is not None or args.private or args.public:
+        from safelight.cli.generate_remote import run as run_remote
+
+        return run_remote(args)
+    if args.output is None:
+        raise OutputError("no output file is named", hint="name one with -o FILE")
+    media_type = media_type_of(args.format, args.output)
+    recipe, model, inputs = _request(args)
+    _check_words(recipe)
+    check_output(args.output)
+
+    began = time.monotonic()
+    pictures, device = _draw(args, recipe, inputs)
+    files = _write(args.output, pictures, media_type)
+    _tell(args, recipe, model, files, device, time.monotonic() - began)
+    return 0
+
+
+def _request(args: argparse.Namespace) -> tuple[Recipe, Model, dict[str, bytes]]:
+    """The recipe, before anything heavy is imported."""
+    from safelight.catalogue import Catalogue
+    from safelight.recipe import Recipe
+
+    catalogue = Catalogue(args.home if args.home is not None else default_home())
+    model = catalogue.find(args.model or "pocket")
+    width, height = parse_size(args.size, model.native_size_px)
+    inputs: dict[str, bytes] = {}
+    more: dict[str, Any] = {}
+    if args.init is not None:
+        data = _read_picture(args.init)
+        digest = sha256_hex(data)
+        inputs[digest] = data
+        strength = DEFAULT_STRENGTH if args.strength is None else args.strength
+        more = {"task": "image-to-image", "init_image": digest, "strength": strength}
+    elif args.strength is not None:
+        raise RecipeError("strength needs a picture to start from", hint="name one with --init")
+    recipe = Recipe(
+        prompt=Secret(args.prompt),
+        negative_prompt=Secret(args.negative),
+        model=model.digest,
+        width_px=width,
+        height_px=height,
+        steps=model.default_steps if args.steps is None else args.steps,
+        guidance=model.default_guidance if args.guidance is None else args.guidance,
+        seed=secrets.randbelow(2**32) if args.seed is None else args.seed,
+        count=args.count,
+        transparent=args.transparent,
+        **more,
+    )
+    return recipe, model, inputs
+
+
+def parse_size(text: str | None, native_px: int) -> tuple[int, int]:
+    """Width and height in px from ``WxH``, or the native square. Raises :class:`RecipeError`."""
+    if text is None:
+        return native_px, native_px
+    width, cross, height = text.lower().partition("x")
+    if not (cross and width.isascii() and width.isdigit() and height.isdigit()):
+        raise RecipeError("the size is width x height in px", hint="such as 256x256")
+    return int(width[:6]), int(height[:6])
+
+
+def _read_picture(path: Path) -> bytes:
+    """The init picture's file, checked to be a picture before the model is loaded."""
+    from safelight.engine.output import MAX_FILE_BYTES, decode
+    from safelight.errors import PictureError
+
+    try:
+        if path.stat().st_size > MAX_FILE_BYTES:
+            raise PictureError(f"the picture file is over {MAX_FILE_BYTES // 2**20} MiB")
+        data = path.read_bytes()
+    except OSError:
+        raise PictureError("the init picture cannot be read", hint="check its path") from None
+    decode(data)
+    return data
+
+
+def _check_words(recipe: Recipe) -> None:
+    from safelight.policy.content import check_text
+
+    check_text(recipe.prompt, recipe.negative_prompt)
+
+
+def _draw(
+    args: argparse.Namespace, recipe: Recipe, inputs: dict[str, bytes]
+) -> tuple[list[Picture], str]:
+    """Draw, give the memory back, then check every picture: one refused, none is written."""
+    from safelight.catalogue import Catalogue
+    from safelight.engine import open_engine
+
+    catalogue = Catalogue(args.home if args.home is not None else default_home())
+    engine: Engine = open_engine(catalogue, args.device)
+    plan = engine.plan(recipe)
+    for note in () if args.quiet or args.json else plan.notes:
+        print(f"safelight: note: {note}", file=sys.stderr)
+    with _Bar(recipe, quiet=args.quiet or args.json) as bar:
+        pictures = list(engine.run(plan, inputs, bar))
+    device = plan.device
+    del plan
+    engine.release()
+
+    from safelight.engine.classifier import Classifier
+
+    classifier = Classifier()
+    for picture in pictures:
+        classifier.gate(picture.pixels)
+    return pictures, device
+
+
+class _Bar:
+    """The engine's watch: a progress bar on standard error, if anybody looks."""
+
+    previews = False
+
+    def __init__(self, recipe: Recipe, *, quiet: bool) -> None:
+        self._quiet = quiet or not sys.stderr.isatty()
+        self._total = recipe.count * recipe.steps
+        self._bar: Any = None
+
+    def __enter__(self) -> _Bar:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._bar is not None:
+            self._bar.close()
+
+    def step(self, progress: Progress) -> None:
+        """One step further."""
+        if self._quiet:
+            return
+        from tqdm import tqdm
+
+        if self._bar is None:
+            total = progress.count * progress.steps
+            self._bar = tqdm(total=total, unit="step", leave=False, file=sys.stderr)
+        self._bar.n = progress.index * progress.steps + progress.step
+        self._bar.refresh()
+
+    def cancelled(self) -> bool:
+        """Ctrl+C ends the process itself."""
+        return False
+
+
+def _write(output: Path, pictures: list[Picture], media_type: str) -> list[str]:
+    from safelight.engine.output import encode, write_atomically
+
+    encoded = [encode(picture.pixels, media_type) for picture in pictures]
+    files: list[str] = []
+    for index, data in enumerate(encoded):
+        path = numbered(output, index, len(encoded))
+        # A crash here leaves the files before this one, each whole.
+        write_atomically(path, data)
+        files.append(str(path))
+    return files
+
+
+def _tell(
+    args: argparse.Namespace,
+    recipe: Recipe,
+    model: Model,
+    files: list[str],
+    device: str,
+    seconds: float,
+) -> None:
+    if args.json:
+        value = {
+            "files": files,
+            "recipe_digest": recipe.digest(),
+            "model": model.name,
+            "seed": recipe.seed,
+            "seconds": round(seconds, 3),
+            "device": device,
+            "verdict": "allowed",
+            "asset": None,
+            "protection": "sealed",
+            "retention": "none",
+        }
+        print(json.dumps(value))
+    elif not args.quiet:
+        for file in files:
+            print(file)
+        print(f"seed {recipe.seed}, {seconds:.1f} s on {device}, off the record", file=sys.stderr)
