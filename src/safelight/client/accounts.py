@@ -249,6 +249,10 @@ def _keep(
             token=token,
         )
     )
+    if not pins.fleet_keys:
+        # First sight: from here on this device seals to darkrooms of this fleet only.
+        answer = link.wire.get("/api/v1/darkrooms")
+        link.profile.pin_fleet(link.origin, take_text(answer, "fleet_key"))
     if stay_unlocked:
         link.profile.unlock(link.origin, keys)
     link.profile.use(link.origin)

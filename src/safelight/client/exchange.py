@@ -92,6 +92,8 @@ def begin(link: Link, wish: Wish, idempotency_key: str) -> Exchange:
     """
     keys = link.keys_or_none()
     if wish.retention != "none" and keys is None:
+        if link.pins().account is not None:
+            keys = link.keys()  # says that the vault is locked, and how to unlock it
         raise AuthenticationError(
             "keeping a picture needs an account", hint="run `safelight account create`"
         )

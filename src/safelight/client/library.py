@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -85,10 +85,10 @@ def listing(link: Link, keys: OwnerKeys | None = None) -> Iterator[Listed]:
         cursor = str(following)
 
 
-def missing(link: Link, keys: OwnerKeys) -> list[str]:
+def missing(link: Link, keys: OwnerKeys, listed: Iterable[Listed] | None = None) -> list[str]:
     """Assets that the signed index has and the server's list has not: deleted elsewhere, or
-    withheld."""
-    shown = {asset.id for asset in listing(link)}
+    withheld. ``listed`` is a list that was fetched already."""
+    shown = {asset.id for asset in (listing(link) if listed is None else listed)}
     return [e.asset for e in index.load(link, keys).entries if e.asset not in shown]
 
 

@@ -41,10 +41,13 @@ class Link:
         return self.profile.keys(self.origin)
 
     def keys_or_none(self) -> OwnerKeys | None:
-        """The owner's keys, or None on a device without an account here."""
+        """The owner's keys, or None on a device that is locked or has no account here."""
         if self.pins().account is None or self.wire.token is None:
             return None
-        return self.keys()
+        try:
+            return self.keys()
+        except AuthenticationError:
+            return None
 
 
 def take_bytes(value: dict[str, Any], name: str) -> bytes:

@@ -13,7 +13,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -172,9 +172,9 @@ class Studio:
         """Erase assets; ``deleted`` or ``not-found`` by id."""
         return library.delete(self.link, self.link.keys_or_none(), assets)
 
-    def missing(self) -> Sequence[str]:
-        """Assets of the index that the server does not list."""
-        return library.missing(self.link, self.link.keys())
+    def missing(self, listed: Iterable[Listed] | None = None) -> Sequence[str]:
+        """Assets of the index that the server does not list; ``listed`` saves asking again."""
+        return library.missing(self.link, self.link.keys(), listed)
 
     def adopt(self) -> int:
         """Take pictures into the index that never reached it."""
