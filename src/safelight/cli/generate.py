@@ -92,7 +92,7 @@ def _request(args: argparse.Namespace) -> tuple[Recipe, Model, dict[str, bytes]]
     inputs: dict[str, bytes] = {}
     more: dict[str, Any] = {}
     if args.init is not None:
-        data = _read_picture(args.init)
+        data = read_picture(args.init)
         digest = sha256_hex(data)
         inputs[digest] = data
         strength = DEFAULT_STRENGTH if args.strength is None else args.strength
@@ -125,7 +125,7 @@ def parse_size(text: str | None, native_px: int) -> tuple[int, int]:
     return int(width[:6]), int(height[:6])
 
 
-def _read_picture(path: Path) -> bytes:
+def read_picture(path: Path) -> bytes:
     """The init picture's file, checked to be a picture before the model is loaded."""
     from safelight.engine.output import MAX_FILE_BYTES, decode
     from safelight.errors import PictureError

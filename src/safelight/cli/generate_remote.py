@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from safelight.cli.remote import check_output, open_studio, write_output
-from safelight.errors import RequestError
+from safelight.errors import RecipeError, RequestError
 from safelight.ids import sha256_hex
 from safelight.records import Retention
 from safelight.secret import Secret
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from safelight.client.sdk import Studio
     from safelight.client.wire import Event
 
-MAX_INPUT_BYTES = 64 * 1024 * 1024
 SUFFIXES = {".png": "image/png", ".jpg": "image/jpeg", ".jpeg": "image/jpeg", ".webp": "image/webp"}
 
 
@@ -33,6 +32,9 @@ def run(args: argparse.Namespace) -> int:
     Without ``--private``, ``--off-the-record`` or ``--public`` nothing is kept. An output file is
     needed unless the picture is kept.
     """
+    from safelight.cli.generate import parse_size
+    from safelight.client.recipes import build, find_model
+
     retention = retention_of(args)
     output: Path | None = args.output
     if output is None and retention == "none":
@@ -41,14 +43,15 @@ def run(args: argparse.Namespace) -> int:
         check_output(output)
     inputs: dict[str, bytes] = {}
     with open_studio(args) as studio:
-        recipe = studio.recipe(
+        model = find_model(studio.link, args.model)
+        recipe = build(
+            model,
             Secret(args.prompt),
-            model=args.model,
-            size=args.size,
+            size=None if args.size is None else parse_size(args.size, model.native_size_px),
             steps=args.steps,
             guidance=args.guidance,
             seed=args.seed,
-            **_more(args, inputs),
+            more=_more(args, inputs),
         )
         with _progress(quiet=args.quiet or args.json) as heard:
             made = studio.generate(
@@ -60,7 +63,7 @@ def run(args: argparse.Namespace) -> int:
             )
         files = _write(made, output)
         published = _publish(studio, made) if retention == "public" else []
-    _tell(args, made, files, published)
+    _tell(args, made, model.name, files, published)
     return 0
 
 
@@ -89,23 +92,22 @@ def numbered(path: Path, index: int, count: int) -> Path:
 
 
 def _more(args: argparse.Namespace, inputs: dict[str, bytes]) -> dict[str, Any]:
+    from safelight.cli.generate import DEFAULT_STRENGTH, read_picture
+
     more: dict[str, Any] = {
-        "negative_prompt": Secret(args.negative or ""),
-        "count": args.count or 1,
-        "transparent": bool(args.transparent),
+        "negative_prompt": Secret(args.negative),
+        "count": args.count,
+        "transparent": args.transparent,
     }
-    if args.init is not None:
-        try:
-            data = args.init.read_bytes()
-        except OSError:
-            raise RequestError("the init picture cannot be read") from None
-        if len(data) > MAX_INPUT_BYTES:
-            raise RequestError("the init picture is over 64 MiB")
-        digest = sha256_hex(data)
-        inputs[digest] = data
-        strength = 0.6 if args.strength is None else args.strength
-        more |= {"task": "image-to-image", "init_image": digest, "strength": strength}
-    return more
+    if args.init is None:
+        if args.strength is not None:
+            raise RecipeError("strength needs a picture to start from", hint="name it with --init")
+        return more
+    data = read_picture(args.init)
+    digest = sha256_hex(data)
+    inputs[digest] = data
+    strength = DEFAULT_STRENGTH if args.strength is None else args.strength
+    return more | {"task": "image-to-image", "init_image": digest, "strength": strength}
 
 
 class _Bar:
@@ -166,14 +168,18 @@ def _publish(studio: Studio, made: Made) -> list[dict[str, Any]]:
 
 
 def _tell(
-    args: argparse.Namespace, made: Made, files: list[str], published: list[dict[str, Any]]
+    args: argparse.Namespace,
+    made: Made,
+    model: str,
+    files: list[str],
+    published: list[dict[str, Any]],
 ) -> None:
     assets = [p.asset for p in made.pictures if p.asset is not None]
     if args.json:
         value: dict[str, Any] = {
             "files": files,
             "recipe_digest": made.recipe_digest,
-            "model": made.model,
+            "model": model,
             "seed": made.seed,
             "seconds": made.seconds,
             "device": made.device,
@@ -186,7 +192,6 @@ def _tell(
         }
         print(json.dumps(value))
         return
-    for line in (*assets, *(f"{p['id']}  {p['url']}" for p in published)):
-        print(line)
-    if not args.quiet and not assets:
-        print("\n".join(files))
+    if not args.quiet:
+        lines = [*files, *assets, *(f"{p['id']}  {p['url']}" for p in published)]
+        print("\n".join(lines))
