@@ -193,3 +193,8 @@ async def until_end(desk: Desk, job: str) -> str:
 def later(clock: FixedClock, **by: float) -> None:
     """Move a clock on."""
     clock.at += timedelta(**by)
+
+
+def files_with(folder: Path, pattern: str, canary: bytes) -> list[str]:
+    """Names of the files that hold these bytes."""
+    return [p.name for p in folder.glob(pattern) if p.is_file() and canary in p.read_bytes()]

@@ -35,12 +35,10 @@ class Database:
     """``metadata`` and ``head`` say what the schema must be; ``migrations`` names the folder in
     ``store/migrations`` that brings an older one there.
 
-    ``secure_delete`` overwrites what is deleted (SQLite only).
+    What is deleted is overwritten in the file (SQLite).
     """
 
-    def __init__(
-        self, url: str, metadata: MetaData, *, head: str, migrations: str, secure_delete: bool
-    ) -> None:
+    def __init__(self, url: str, metadata: MetaData, *, head: str, migrations: str) -> None:
         self.url = url
         self.is_sqlite = url.startswith("sqlite")
         self._metadata = metadata
@@ -50,9 +48,9 @@ class Database:
             asyncio.Lock() if self.is_sqlite else nullcontext()
         )
         if self.is_sqlite:
-            self._readers = _sqlite(url, READERS, None, "FULL", secure_delete=secure_delete)
-            self._writer = _sqlite(url, 1, "IMMEDIATE", "FULL", secure_delete=secure_delete)
-            self._lazy_writer = _sqlite(url, 1, "IMMEDIATE", "NORMAL", secure_delete=secure_delete)
+            self._readers = _sqlite(url, READERS, None, "FULL")
+            self._writer = _sqlite(url, 1, "IMMEDIATE", "FULL")
+            self._lazy_writer = _sqlite(url, 1, "IMMEDIATE", "NORMAL")
         else:
             pool = create_async_engine(
                 url, hide_parameters=True, pool_size=READERS + 4, max_overflow=4
@@ -152,9 +150,7 @@ def _make_private(path: Path) -> None:
     path.touch(mode=0o600)
 
 
-def _sqlite(
-    url: str, size: int, begin: str | None, synchronous: str, *, secure_delete: bool
-) -> AsyncEngine:
+def _sqlite(url: str, size: int, begin: str | None, synchronous: str) -> AsyncEngine:
     engine = create_async_engine(
         url,
         hide_parameters=True,
@@ -172,7 +168,7 @@ def _sqlite(
         for pragma in (
             "journal_mode=WAL",
             f"synchronous={synchronous}",
-            f"secure_delete={'ON' if secure_delete else 'FAST'}",
+            "secure_delete=ON",
             "temp_store=MEMORY",
             "cache_size=-8192",
             "journal_size_limit=67108864",

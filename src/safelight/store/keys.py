@@ -59,9 +59,7 @@ class Keys:
     """``url`` is a SQLAlchemy URL, of another database than the records'."""
 
     def __init__(self, url: str) -> None:
-        self.database = Database(
-            url, key_tables.metadata, head=key_tables.HEAD, migrations="keys", secure_delete=True
-        )
+        self.database = Database(url, key_tables.metadata, head=key_tables.HEAD, migrations="keys")
         self._db = self.database
         self._scrubbing: asyncio.Task[None] | None = None
 

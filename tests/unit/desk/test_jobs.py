@@ -66,7 +66,7 @@ async def test_off_the_record_leaves_one_row_and_no_file(
 ) -> None:
     first, _ = await off_record(desk, anna)
     assert await until_end(desk, first.id) == "done"
-    files = {path for path in tmp_path.rglob("*") if path.is_file()}
+    files = files_in(tmp_path)
     rows = await every_row(desk)
     for _ in range(20):
         job, _ = await off_record(desk, anna)
@@ -75,7 +75,11 @@ async def test_off_the_record_leaves_one_row_and_no_file(
     after = await every_row(desk)
     assert len(set(rows) ^ set(after)) == 2  # the day's row, before and after
     assert await desk.records.jobs.bills(anna.id) == [("2026-11-28", 21, 21)]
-    assert {path for path in tmp_path.rglob("*") if path.is_file()} == files
+    assert files_in(tmp_path) == files
+
+
+def files_in(folder: Path) -> set[Path]:
+    return {path for path in folder.rglob("*") if path.is_file()}
 
 
 async def every_row(desk: Desk) -> list[tuple[object, ...]]:

@@ -24,9 +24,7 @@ class Records:
     """``url`` is a SQLAlchemy URL: ``sqlite+aiosqlite:///...`` or ``postgresql+asyncpg://...``."""
 
     def __init__(self, url: str) -> None:
-        self.database = Database(
-            url, tables.metadata, head=tables.HEAD, migrations="records", secure_delete=False
-        )
+        self.database = Database(url, tables.metadata, head=tables.HEAD, migrations="records")
         self.accounts = AccountRows(self.database)
         self.credentials = CredentialRows(self.database)
         self.jobs = JobRows(self.database)
