@@ -95,6 +95,12 @@ def register(server: opaque.OpaqueServerSide, name: str, password: str) -> tuple
     return server.registration_finish(upload), export
 
 
+@pytest.fixture(scope="module")
+def alice(server: opaque.OpaqueServerSide) -> tuple[bytes, bytes]:
+    """Record and export key of an account named alice."""
+    return register(server, "Alice", CANARY)
+
+
 def login(
     server: opaque.OpaqueServerSide, name: str, record: bytes | None, password: str
 ) -> tuple[bytes, bytes]:
@@ -106,21 +112,25 @@ def login(
     return export, session
 
 
-def test_register_and_login_after_a_restart(server: opaque.OpaqueServerSide) -> None:
-    record, export = register(server, "Alice", CANARY)
+def test_register_and_login_after_a_restart(
+    server: opaque.OpaqueServerSide, alice: tuple[bytes, bytes]
+) -> None:
+    record, export = alice
     again = opaque.OpaqueServerSide(server.setup)
     assert login(again, "alice", record, CANARY)[0] == export
     assert login(again, "ALICE ", record, CANARY)[0] == export
 
 
-def test_another_server_key_is_refused(server: opaque.OpaqueServerSide) -> None:
-    record, _ = register(server, "alice", CANARY)
+def test_another_server_key_is_refused(alice: tuple[bytes, bytes]) -> None:
+    record, _ = alice
     with pytest.raises(AuthenticationError):
         login(opaque.OpaqueServerSide(), "alice", record, CANARY)
 
 
-def test_wrong_password_and_unknown_name_look_alike(server: opaque.OpaqueServerSide) -> None:
-    record, _ = register(server, "alice", CANARY)
+def test_wrong_password_and_unknown_name_look_alike(
+    server: opaque.OpaqueServerSide, alice: tuple[bytes, bytes]
+) -> None:
+    record, _ = alice
     seen = []
     for kept, password in ((record, "wrong"), (None, CANARY)):
         client = opaque.OpaqueClientSide()
@@ -139,8 +149,8 @@ def test_the_evaluation_for_an_unknown_name_is_stable(server: opaque.OpaqueServe
     assert first == second
 
 
-def test_a_state_works_once(server: opaque.OpaqueServerSide) -> None:
-    record, _ = register(server, "alice", CANARY)
+def test_a_state_works_once(server: opaque.OpaqueServerSide, alice: tuple[bytes, bytes]) -> None:
+    record, _ = alice
     client = opaque.OpaqueClientSide()
     start, state = client.login_start("alice", Secret(CANARY))
     response, held = server.login_start("alice", record, start)
@@ -176,9 +186,11 @@ def test_nothing_sent_or_kept_holds_the_password(server: opaque.OpaqueServerSide
     assert stretched not in repr(state)
 
 
-def test_a_database_without_the_seed_cannot_be_guessed(server: opaque.OpaqueServerSide) -> None:
+def test_a_database_without_the_seed_cannot_be_guessed(
+    server: opaque.OpaqueServerSide, alice: tuple[bytes, bytes]
+) -> None:
     """Protocol C4: the record alone fails even with the right password; with the seed it opens."""
-    record, _ = register(server, "alice", CANARY)
+    record, _ = alice
     with pytest.raises(AuthenticationError):
         login(opaque.OpaqueServerSide(), "alice", record, CANARY)
     login(opaque.OpaqueServerSide(server.setup), "alice", record, CANARY)
@@ -203,12 +215,16 @@ def test_browser_registers_and_python_logs_in(
 
 @pytest.mark.parametrize(("typed", "works"), [(CANARY, True), ("wrong", False)])
 def test_python_registers_and_browser_logs_in(
-    server: opaque.OpaqueServerSide, browser: Browser, typed: str, works: bool
+    server: opaque.OpaqueServerSide,
+    browser: Browser,
+    alice: tuple[bytes, bytes],
+    typed: str,
+    works: bool,
 ) -> None:
-    record, export = register(server, "dave", CANARY)
-    password = opaque.stretched_password("dave", Secret(typed))
+    record, export = alice
+    password = opaque.stretched_password("alice", Secret(typed))
     start = browser("loginStart", password=password)
-    response, held = server.login_start("dave", record, base64.b64decode(start["request"]))
+    response, held = server.login_start("alice", record, base64.b64decode(start["request"]))
     done = browser("loginFinish", password=password, response=base64.b64encode(response).decode())
     if not works:
         assert done == {"failed": True}
