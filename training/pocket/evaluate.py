@@ -17,7 +17,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from diffusers import StableDiffusionPipeline
 from PIL import Image
 
 from . import data, model
@@ -25,6 +24,7 @@ from .autoencoder import picture_set, psnr, unit
 from .captions import STYLE_PATTERNS, with_article
 from .features import feature, retrieve
 from .labels import FAVOURED, OVERSAMPLED
+from .parts import Pipeline
 from .sheet import draw, grid
 
 PROMPTS = Path(__file__).with_name("prompts.txt")
@@ -82,7 +82,7 @@ def retrieval_scores(
 
 
 def seconds_per_picture(
-    pipeline: StableDiffusionPipeline, *, steps: int, guidance: float, repeats: int = 5
+    pipeline: Pipeline, *, steps: int, guidance: float, repeats: int = 5
 ) -> float:
     """Median wall-clock seconds for one picture, batch 1, after one to warm up."""
     times = []

@@ -2,6 +2,9 @@
 written.
 """
 
+# torch and diffusers leave these calls untyped.
+# mypy: disable-error-code="no-untyped-call"
+
 from __future__ import annotations
 
 import random
@@ -11,10 +14,12 @@ from pathlib import Path
 import torch
 from diffusers import AutoencoderTiny, DDIMScheduler, StableDiffusionPipeline, UNet2DConditionModel
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
+from torch import nn
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
 from .captions import caption
 from .labels import BACKGROUNDS, FAVOURED, STYLES
+from .parts import Autoencoder, Pipeline, Scheduler, TextEncoder, TextTokenizer, UNet
 
 TOKENS = 24
 """Longest caption, in tokens, with the start and end marks."""
@@ -75,7 +80,7 @@ PRESETS: dict[str, Preset] = {
 """
 
 
-def build_scheduler() -> DDIMScheduler:
+def build_scheduler() -> Scheduler:
     """v-prediction, zero terminal SNR and trailing steps (Lin et al. 2023, "Common diffusion noise
     schedules...").
     """
@@ -93,7 +98,7 @@ def build_scheduler() -> DDIMScheduler:
     )
 
 
-def build_unet(preset: Preset) -> UNet2DConditionModel:
+def build_unet(preset: Preset) -> UNet:
     """A UNet on 16x16 latents whose first level has no attention (it costs most there and helps
     least).
     """
@@ -112,7 +117,7 @@ def build_unet(preset: Preset) -> UNet2DConditionModel:
     )
 
 
-def build_tokenizer(folder: Path, *, vocabulary: int = 4096) -> CLIPTokenizer:
+def build_tokenizer(folder: Path, *, vocabulary: int = 4096) -> TextTokenizer:
     """Learns a byte-pair vocabulary from the captions in CLIP's form, writes it to `folder` and
     reads it back.
     """
@@ -151,7 +156,7 @@ def build_tokenizer(folder: Path, *, vocabulary: int = 4096) -> CLIPTokenizer:
     return tokenizer
 
 
-def build_text_encoder(preset: Preset, tokenizer: CLIPTokenizer) -> CLIPTextModel:
+def build_text_encoder(preset: Preset, tokenizer: TextTokenizer) -> TextEncoder:
     """A small CLIP text encoder, trained together with the UNet."""
     config = CLIPTextConfig(
         vocab_size=len(tokenizer),
@@ -168,7 +173,7 @@ def build_text_encoder(preset: Preset, tokenizer: CLIPTokenizer) -> CLIPTextMode
     return CLIPTextModel(config)
 
 
-def build_autoencoder(width: int, latent_channels: int, blocks: int) -> AutoencoderTiny:
+def build_autoencoder(width: int, latent_channels: int, blocks: int) -> Autoencoder:
     """A fresh AutoencoderTiny with `blocks` stages: one latent cell covers 2**(blocks - 1) pixels a
     side.
     """
@@ -182,11 +187,11 @@ def build_autoencoder(width: int, latent_channels: int, blocks: int) -> Autoenco
 
 
 def assemble(
-    vae: AutoencoderTiny,
-    text_encoder: CLIPTextModel,
-    tokenizer: CLIPTokenizer,
-    unet: UNet2DConditionModel,
-) -> StableDiffusionPipeline:
+    vae: Autoencoder,
+    text_encoder: TextEncoder,
+    tokenizer: TextTokenizer,
+    unet: UNet,
+) -> Pipeline:
     """Puts the parts into one pipeline without a safety checker (the engine has its own policy)."""
     return StableDiffusionPipeline(
         vae=vae,
@@ -200,7 +205,15 @@ def assemble(
     )
 
 
-def load(folder: Path, dtype: torch.dtype = torch.float32) -> StableDiffusionPipeline:
+def build(preset: Preset, vae: Path, tokenizer_folder: Path) -> Pipeline:
+    """A fresh, untrained pipeline around an autoencoder read from the folder `vae`."""
+    tokenizer = build_tokenizer(tokenizer_folder)
+    text_encoder = build_text_encoder(preset, tokenizer)
+    autoencoder = AutoencoderTiny.from_pretrained(str(vae))
+    return assemble(autoencoder, text_encoder, tokenizer, build_unet(preset))
+
+
+def load(folder: Path, dtype: torch.dtype = torch.float32) -> Pipeline:
     """Reads a pipeline folder from disk only; raises `OSError` where a file is missing."""
     pipeline = StableDiffusionPipeline.from_pretrained(
         str(folder), local_files_only=True, dtype=dtype, safety_checker=None
@@ -209,16 +222,19 @@ def load(folder: Path, dtype: torch.dtype = torch.float32) -> StableDiffusionPip
     return pipeline
 
 
-def save(pipeline: StableDiffusionPipeline, folder: Path) -> None:
+def save(pipeline: Pipeline, folder: Path) -> None:
     """Writes the pipeline as fp16 safetensors. Not atomic: a crash leaves a folder that must be
     written again.
     """
     dtype = pipeline.unet.dtype
-    pipeline.to(dtype=torch.float16)
+    parts = (pipeline.unet, pipeline.text_encoder, pipeline.vae)
+    for part in parts:
+        nn.Module.to(part, torch.float16)
     pipeline.save_pretrained(str(folder), safe_serialization=True)
-    pipeline.to(dtype=dtype)
+    for part in parts:
+        nn.Module.to(part, dtype)
 
 
-def picture_size_px(pipeline: StableDiffusionPipeline) -> int:
+def picture_size_px(pipeline: Pipeline) -> int:
     """Side of the pictures the pipeline draws when no size is given."""
     return int(pipeline.unet.config.sample_size) * int(pipeline.vae_scale_factor)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-from diffusers import StableDiffusionPipeline
 from PIL import Image
+
+from .parts import Pipeline
 
 SAMPLE_PROMPTS = (
     "a red apple",
@@ -47,7 +48,7 @@ SAMPLE_PROMPTS = (
 
 @torch.no_grad()
 def draw(
-    pipeline: StableDiffusionPipeline,
+    pipeline: Pipeline,
     prompts: Sequence[str],
     *,
     steps: int,
