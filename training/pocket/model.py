@@ -118,8 +118,9 @@ def build_unet(preset: Preset) -> UNet:
 
 
 def build_tokenizer(folder: Path, *, vocabulary: int = 4096) -> TextTokenizer:
-    """Learns a byte-pair vocabulary from the captions in CLIP's form, writes it to `folder` and
-    reads it back.
+    """Learns a byte-pair vocabulary from the captions in CLIP's form and writes it to `folder`.
+
+    Keep the folder with the weights: ties make another run choose a slightly different vocabulary.
     """
     rng = random.Random(0)
     texts = [
