@@ -1,0 +1,106 @@
+"""kill -9 at every durable write of the desk: nothing kept is lost, nothing is charged twice.
+
+Each write is hit just before it ("lost") and just after it ("persisted"). The life that is killed,
+and every promise that is checked afterwards, are in ``desk_victim.py``.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+FOLDER = Path(__file__).parent
+RANDOM_KILLS = 1_000
+
+
+class Victim:
+    """Speaks with the program that lives and dies."""
+
+    def __init__(self, base: Path) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, str(FOLDER / "desk_victim.py"), str(base)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env={"PYTHONPATH": str(FOLDER.parent), "PATH": "/usr/bin:/bin"},
+        )
+        self.slowest = 0.0
+        self.orphans = 0
+
+    def ask(self, **order: Any) -> dict[str, Any]:
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(json.dumps(order) + "\n")
+        self._process.stdin.flush()
+        answer: dict[str, Any] = json.loads(self._process.stdout.readline())
+        assert "wrong" not in answer, f"{order}: {answer['wrong']}"
+        self.slowest = max(self.slowest, answer.get("recovery", 0.0))
+        self.orphans += answer.get("orphans", 0)
+        return answer
+
+    def close(self) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        assert self._process.stdout is not None
+        self._process.stdout.close()
+        self._process.wait(60)
+
+
+@pytest.fixture
+def victim(tmp_path: Path) -> Iterator[Victim]:
+    found = Victim(tmp_path)
+    yield found
+    found.close()
+
+
+WRITES = {
+    "submit", "finish", "envelopes", "blob", "publish", "unpublish", "bundle", "share", "revoke",
+    "erase-mark", "erase-keys", "blob-delete", "erase-rows", "asset", "asset-replace", "cancelled",
+    "claim", "bill",
+}  # fmt: skip
+
+
+def test_a_kill_at_every_kind_of_write_loses_nothing(
+    victim: Victim, record_property: pytest.FixtureRequest
+) -> None:
+    names = victim.ask(kind="list")["names"]
+    assert {name.partition(":")[0] for name in names} >= WRITES
+    first = [names.index(name) for name in dict.fromkeys(names)]
+    for point in first:
+        assert victim.ask(kind="point", point=point)["killed"], names[point]
+    record_property("kills", len(first))
+    record_property("slowest recovery, s", round(victim.slowest, 2))
+
+
+@pytest.mark.proof
+@pytest.mark.timeout(3_600)
+def test_a_kill_at_every_write_loses_nothing(
+    victim: Victim, record_property: pytest.FixtureRequest
+) -> None:
+    names = victim.ask(kind="list")["names"]
+    for point, name in enumerate(names):
+        # Blobs are written side by side, so one life may have fewer moments than another.
+        assert victim.ask(kind="point", point=point)["killed"], name
+    record_property("kills", len(names))
+    record_property("slowest recovery, s", round(victim.slowest, 2))
+    assert victim.slowest < 5.0
+
+
+@pytest.mark.proof
+@pytest.mark.timeout(7_200)
+def test_a_thousand_kills_at_any_moment_lose_nothing(
+    victim: Victim, record_property: pytest.FixtureRequest
+) -> None:
+    seconds = victim.ask(kind="list")["seconds"]
+    killed = 0
+    for seed in range(RANDOM_KILLS):
+        killed += victim.ask(kind="timer", seed=seed, seconds=seconds)["killed"]
+    assert killed > RANDOM_KILLS / 2
+    record_property("kills", killed)
+    record_property("slowest recovery, s", round(victim.slowest, 2))
