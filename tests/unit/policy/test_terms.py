@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from safelight.policy.lexicon import lexicon, lines
-from safelight.policy.terms import SENTENCES, policy_digest
+from safelight.policy.terms import OPERATED_BY, SENTENCES, operated_by, policy_digest
 
 ROOT = Path(__file__).parents[3]
 
@@ -23,13 +23,19 @@ Operated by ..., under the law of ..., hosted in ...
 
 
 def test_the_sentences_are_those_of_the_protocol() -> None:
-    assert list(SENTENCES) == SECTION_8.splitlines()
+    assert [*SENTENCES, OPERATED_BY] == SECTION_8.splitlines()
 
 
 def test_the_readme_says_each_of_them() -> None:
     readme = " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())
-    for sentence in SENTENCES:
+    for sentence in (*SENTENCES, OPERATED_BY):
         assert sentence in readme
+
+
+def test_the_last_sentence_is_filled_in_with_what_is_known() -> None:
+    assert operated_by("A. B.", "", "Ghent") == (
+        "Operated by A. B., under the law of (not stated), hosted in Ghent."
+    )
 
 
 def test_the_digest_is_stable_and_of_the_right_form() -> None:
