@@ -142,13 +142,13 @@ async def live(home: Path) -> None:
     await desk.close()
 
 
-class Wrong(Exception):
+class WrongError(Exception):
     """Something that was promised is not so."""
 
 
 def check(what: str, *, holds: bool) -> None:
     if not holds:
-        raise Wrong(what)
+        raise WrongError(what)
 
 
 async def look(home: Path) -> dict[str, Any]:
@@ -254,7 +254,7 @@ def in_child(work: Callable[[], Awaitable[Any]], answer: Path | None = None) -> 
             if answer is not None:
                 answer.write_text(json.dumps(result))
             code = 0
-        except Wrong as wrong:
+        except WrongError as wrong:
             if answer is not None:
                 answer.write_text(json.dumps({"wrong": str(wrong)}))
         except BaseException:
