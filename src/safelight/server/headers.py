@@ -8,6 +8,13 @@ import re
 
 API_POLICY = "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
 
+WORKER_POLICY = (
+    "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; frame-ancestors 'none'; "
+    "base-uri 'none'; form-action 'none'"
+)
+"""Of a script, for the worker that it may become: the vault's worker runs OPAQUE's WebAssembly and
+can connect to nothing."""
+
 ALWAYS: dict[str, str] = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
@@ -37,7 +44,7 @@ def page_policy(html: str) -> str:
             hashes[tag.lower()].append(_hash(body))
     rules = {
         "default-src": ["'none'"],
-        "script-src": ["'self'", "'wasm-unsafe-eval'", *hashes["script"]],
+        "script-src": ["'self'", *hashes["script"]],
         "style-src": ["'self'", *hashes["style"]],
         "img-src": ["'self'", "blob:", "data:"],
         "media-src": ["'self'", "blob:"],

@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from safelight.errors import NotFoundError
-from safelight.server.headers import API_POLICY, page_policy
+from safelight.server.headers import API_POLICY, WORKER_POLICY, page_policy
 
 FOLDER = Path(__file__).parent / "static"
 _TYPES = {
@@ -102,5 +102,7 @@ def _read(path: Path, *, fixed: bool) -> _File:
     }
     if suffix == ".html":
         headers["Content-Security-Policy"] = page_policy(body.decode("utf-8"))
+    elif suffix == ".js":
+        headers["Content-Security-Policy"] = WORKER_POLICY
     squeezed = gzip.compress(body, 6, mtime=0) if suffix in _SQUEEZED else None
     return _File(body, squeezed, headers)
