@@ -13,7 +13,7 @@ from typing import Any, Self
 
 import httpx
 
-READY_SECONDS = 120.0
+READY_SECONDS = 280.0
 SERVE = (
     "import sys; from pathlib import Path; from safelight.settings import load_settings; "
     "from safelight.server.serve import serve; "
@@ -25,7 +25,7 @@ class Running:
     """``safelight serve`` on a free port, with this home. Use as a context manager."""
 
     def __init__(self, home: Path, *, port: int = 0, **settings: object) -> None:
-        self.home = home
+        self.home, self.settings = home, settings
         home.mkdir(parents=True, exist_ok=True)
         environment = {k: v for k, v in os.environ.items() if not k.startswith("SAFELIGHT_")}
         environment |= {f"SAFELIGHT_{k.upper()}": str(v) for k, v in settings.items()}
