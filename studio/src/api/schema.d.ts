@@ -1147,7 +1147,7 @@ export interface components {
             /** Assets */
             assets: components["schemas"]["AssetOut"][];
             /** Next */
-            next: number | null;
+            next: string | null;
         };
         /**
          * AssetOut
@@ -1626,6 +1626,51 @@ export interface components {
             request: string;
         };
         /**
+         * OwnPublicationOut
+         * @description A public copy, for its owner only: also says which asset it was made from.
+         */
+        OwnPublicationOut: {
+            /** Asset */
+            asset: string | null;
+            /** Height Px */
+            height_px: number;
+            /** Id */
+            id: string;
+            /** Media Type */
+            media_type: string;
+            /** Name */
+            name: string | null;
+            /** Picture */
+            picture: string;
+            /**
+             * Protection
+             * @default public
+             * @constant
+             */
+            protection: "public";
+            /**
+             * Published At
+             * Format: date-time
+             */
+            published_at: string;
+            /** Remix */
+            remix: boolean;
+            /**
+             * Retention
+             * @default public
+             * @constant
+             */
+            retention: "public";
+            /** Size Bytes */
+            size_bytes: number;
+            /** Url */
+            url: string;
+            /** Width Px */
+            width_px: number;
+            /** Words */
+            words: string;
+        };
+        /**
          * PasskeyList
          * @description The caller's passkeys.
          */
@@ -1716,6 +1761,10 @@ export interface components {
             /** Password File */
             password_file: string;
             proof?: components["schemas"]["LoginProof"] | null;
+            /** Recovery File */
+            recovery_file?: string | null;
+            /** Recovery Token Sha256 */
+            recovery_token_sha256?: string | null;
             /** Upload */
             upload: string;
         };
@@ -1891,7 +1940,7 @@ export interface components {
          */
         PublicationList: {
             /** Publications */
-            publications: components["schemas"]["PublicationOut"][];
+            publications: components["schemas"]["OwnPublicationOut"][];
         };
         /**
          * PublicationOut
@@ -2357,6 +2406,8 @@ export interface components {
             files: {
                 [key: string]: string;
             };
+            /** Password File */
+            password_file: string | null;
             session: components["schemas"]["SessionOut"];
             /** Token */
             token?: string | null;
@@ -2833,7 +2884,7 @@ export interface operations {
     listAssets: {
         parameters: {
             query?: {
-                cursor?: number | null;
+                cursor?: string | null;
                 limit?: number;
                 visibility?: ("private" | "shared" | "public") | null;
             };
@@ -3874,7 +3925,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["PublicationOut"];
+                    "application/json": components["schemas"]["OwnPublicationOut"];
                 };
             };
             /** @description The request cannot be done; see `code` and `hint`. */

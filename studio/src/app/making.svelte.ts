@@ -159,7 +159,6 @@ class Making {
   /** Follows a job to its end. True if the darkroom's key was lost and it must be sealed again. */
   async #follow(run: Run): Promise<boolean> {
     if (!run.job || !run.handle) return false;
-    const started = performance.now();
     for await (const { type, data } of api.jobEvents(run.job, run.ticket, run.stop.signal)) {
       const d = data as Record<string, unknown>;
       if (type === 'queued') {
@@ -170,7 +169,7 @@ class Making {
       else if (type === 'preview') await this.#preview(run, d);
       else if (type === 'done') {
         await this.#done(run, d);
-        this.#measure(run, (performance.now() - started) / 1000);
+        this.#measure(run, run.seconds);
       } else if (type === 'refused') await this.#refused(run, d);
       else if (type === 'cancelled') run.state = 'cancelled';
       else if (type === 'failed') {
