@@ -217,26 +217,26 @@ def test_errors(shell: Shell, words: list[str], status: int, tmp_path: Path) -> 
     assert list(tmp_path.iterdir()) == []
 
 
-def test_an_export_opens_with_stock_tools_and_the_server_off(tmp_path: Path) -> None:
+def test_an_export_opens_with_stock_tools_and_the_server_off(
+    server: Running, shell: Shell, kept: dict[str, Any], tmp_path: Path
+) -> None:
     """Protocol C2: three commands from the README inside, byte-identical, nothing of ours runs."""
-    with Running(tmp_path / "home", sign_up="open") as server:
-        server.wait_ready()
-        shell = Shell(tmp_path / "shell", server.url)
-        shell.join("greta")
-        wanted: dict[str, bytes] = {}
-        for seed in ("1", "2"):
-            file = tmp_path / f"{seed}.png"
-            words = ["generate", "a red kite", "--server", server.url, "--private"]
-            words += ["--size", "64x64", "--steps", "2", "--seed", seed, "-o", str(file)]
-            wanted[shell.json(*words)["asset"]] = file.read_bytes()
-        shell.run("library", "export", "-o", tmp_path / "export.zip")
+    file = tmp_path / "second.png"
+    words = ["generate", "a second kite", "--server", server.url, "--private", *SMALL]
+    second = shell.json(*words, "-o", file)
+    wanted = {
+        kept["asset"]: Path(kept["files"][0]).read_bytes(),
+        second["asset"]: file.read_bytes(),
+    }
+    shell.run("library", "export", "-o", tmp_path / "export.zip")
+    assert server.stop() == 0
     out = tmp_path / "export"
     with zipfile.ZipFile(tmp_path / "export.zip") as archive:
         archive.extractall(out)
     readme = (out / "README.txt").read_text()
     commands = [line.strip() for line in readme.splitlines() if line.startswith("    ")]
     assert len(commands) == 3
-    (out / "kit.txt").write_bytes((tmp_path / "shell" / "code").read_bytes())
+    (out / "kit.txt").write_bytes((shell.folder / "code").read_bytes())
     for asset, picture in wanted.items():
         for command in commands:
             done = subprocess.run(
