@@ -28,6 +28,21 @@ def calm() -> bool:
     return (home / "calm").exists()
 
 
+STARTED = time.time()
+
+
+def trouble(stage: str) -> None:
+    """Act as the file ``trouble`` in the home folder says, if it is newer than this process.
+
+    So a test can ask a running darkroom for one fault: the process that comes after it is sound.
+    """
+    path = Path(sys.argv[sys.argv.index("--home") + 1]) / "trouble"
+    if path.exists() and path.stat().st_mtime > STARTED:
+        what, _, wanted = path.read_text(encoding="ascii").partition(":")
+        if wanted == stage:
+            FAULTS[what]()
+
+
 def kill() -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
@@ -70,6 +85,13 @@ def always(*_args: Any, **_more: Any) -> bool:
 
 def sends(op: str) -> Callable[..., bool]:
     return lambda _pipe, header, *_parts: header["op"] == op
+
+
+def install_all() -> None:
+    """Be ready for any fault that the file ``trouble`` asks for."""
+    for stage in STAGES[2:]:
+        FAULTS[stage] = lambda stage=stage: trouble(stage)
+        install(f"{stage}:{stage}")
 
 
 def install(fault: str) -> None:
@@ -117,6 +139,13 @@ if __name__ == "__main__":
         import bad_classifier
 
         bad_classifier.install(fault.partition(":")[2])
+    elif fault in ("any", "leaks"):
+        install_all()
+        if fault == "leaks":
+            sys.path.insert(0, str(Path(__file__).parent.parent / "privacy"))
+            import mutants
+
+            mutants.install_in_engine(Path(sys.argv[sys.argv.index("--home") + 1]))
     elif fault != "none":
         install(fault)
     engine_process.main()

@@ -121,6 +121,10 @@ class Scanner:
                 self.add_bytes(f"{name} (pixels {form})", np.ascontiguousarray(array).tobytes())
         self.looks.append((name, look_of(Image.fromarray(pixels))))
 
+    def add_look(self, name: str, data: bytes) -> None:
+        """Look for pictures that look like this one."""
+        self.looks.append((name, look_of(Image.open(io.BytesIO(data)))))
+
     def _add(self, name: str, raw: bytes) -> None:
         self.needles.setdefault(raw, name)
 
@@ -138,8 +142,11 @@ class Scanner:
                 continue
             seen.add(digest)
             for needle, name in self.needles.items():
-                if needle in blob:
-                    found.setdefault(name, Hit(name, where, path))
+                if (at := blob.find(needle)) >= 0:
+                    # What follows the common start of all canaries says which one it is.
+                    rest = re.match(rb"[a-z0-9]*", blob[at + len(needle) : at + 40])
+                    full = f"{name} {rest.group().decode()}" if rest and rest.group() else name
+                    found.setdefault(name, Hit(full, where, path))
             for name in self._looks_like(path, blob):
                 found.setdefault(name, Hit(name, where, path))
             if len(path) < MAX_DEPTH:
@@ -147,6 +154,10 @@ class Scanner:
                 steps = ("png",) if path and path[-1] == "picture" else tuple(_DECODERS)
                 stack += [(inner, (*path, step)) for step, inner in decoded(blob, steps)]
         return list(found.values())
+
+    def scan_plain(self, data: bytes, where: str) -> list[Hit]:
+        """Only the needles, without decoding: for memory dumps, which are large."""
+        return [Hit(name, where, ()) for raw, name in self.needles.items() if raw in data]
 
     def _looks_like(self, path: tuple[str, ...], blob: bytes) -> list[str]:
         if not self.looks or not path or path[-1] != "picture":
