@@ -22,7 +22,7 @@ def add_parser(subparsers: Subparsers) -> None:
         help="for operators: people and plans",
         description="For the operator of a server (role owner), signed in on this device.",
     )
-    verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
+    verbs = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
     people = verbs.add_parser("people", help="list every account")
     people.add_argument("--json", action="store_true", help="print JSON")
     plan = verbs.add_parser("set-plan", help="give an account another plan")
@@ -45,13 +45,13 @@ def run(args: argparse.Namespace) -> int:
     with open_studio(args) as studio:
         link = studio.link
         need_session(link)
-        if args.verb == "people":
+        if args.action == "people":
             _print_people(link.wire.get("/api/v1/admin/people")["people"], as_json=args.json)
-        elif args.verb == "health":
+        elif args.action == "health":
             _print_health(link.wire.get("/api/v1/admin/health"), as_json=args.json)
         else:
-            change = {"plan": args.plan} if args.verb == "set-plan" else {
-                "disabled": args.verb == "disable"
+            change = {"plan": args.plan} if args.action == "set-plan" else {
+                "disabled": args.action == "disable"
             }  # fmt: skip
             target = _find(link, args.name)
             link.wire.call("PATCH", f"/api/v1/admin/people/{target}", body=change)

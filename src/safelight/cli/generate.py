@@ -18,7 +18,7 @@ from safelight.secret import Secret
 from safelight.settings import default_home
 
 if TYPE_CHECKING:
-    from safelight.catalogue import Model
+    from safelight.catalogue import Catalogue, Model
     from safelight.engine import Engine, Picture, Progress
     from safelight.recipe import Recipe
 
@@ -35,7 +35,9 @@ def add_parser(subparsers: Subparsers) -> None:
         description="Make a picture. Without --server it is drawn on this machine and nothing is "
         "kept but the file you name.",
     )
-    parser.add_argument("prompt", metavar="PROMPT", help="what to draw")
+    parser.add_argument(
+        "prompt", metavar="PROMPT", help="what to draw; - reads it from standard input"
+    )
     parser.add_argument("-o", "--output", type=Path, metavar="FILE", help="where the picture goes")
     parser.add_argument("--model", metavar="NAME", help="name or digest of a model (pocket)")
     parser.add_argument("--size", metavar="WxH", help="in px; the model's own size by default")
@@ -52,6 +54,7 @@ def add_parser(subparsers: Subparsers) -> None:
     parser.add_argument("--home", type=Path, metavar="DIR", help="where models are listed")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.add_argument("--quiet", action="store_true", help="print nothing")
+    parser.add_argument("--progress", action="store_true", help="show progress in any case")
     parser.add_argument("--private", action="store_true", help="keep it, sealed to you (server)")
     parser.add_argument(
         "--off-the-record", action="store_true", help="keep nothing (the default without a server)"
@@ -63,6 +66,8 @@ def add_parser(subparsers: Subparsers) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Make the pictures; 0 when every file is written, and none is if one is refused."""
+    if args.prompt == "-":
+        args.prompt = read_prompt()
     if args.server is not None or args.private or args.public:
         from safelight.cli.generate_remote import run as run_remote
 
@@ -70,23 +75,36 @@ def run(args: argparse.Namespace) -> int:
     if args.output is None:
         raise OutputError("no output file is named", hint="name one with -o FILE")
     media_type = media_type_of(args.format, args.output)
-    recipe, model, inputs = _request(args)
-    _check_words(recipe)
+    _check_words(args)
     check_output(args.output)
+    from safelight.catalogue import Catalogue
+
+    catalogue = Catalogue(args.home if args.home is not None else default_home())
+    recipe, model, inputs = _request(args, catalogue)
 
     began = time.monotonic()
-    pictures, device = _draw(args, recipe, inputs)
+    pictures, device = _draw(args, catalogue, recipe, inputs)
     files = _write(args.output, pictures, media_type)
     _tell(args, recipe, model, files, device, time.monotonic() - began)
     return 0
 
 
-def _request(args: argparse.Namespace) -> tuple[Recipe, Model, dict[str, bytes]]:
+def read_prompt() -> str:
+    """The prompt from standard input: so it is in no list of processes and no shell history."""
+    from safelight.recipe import MAX_PROMPT_CHARS
+
+    try:
+        return sys.stdin.read(MAX_PROMPT_CHARS * 2).strip()
+    except UnicodeDecodeError:
+        raise RecipeError("the prompt is not UTF-8 text") from None
+
+
+def _request(
+    args: argparse.Namespace, catalogue: Catalogue
+) -> tuple[Recipe, Model, dict[str, bytes]]:
     """The recipe, before anything heavy is imported."""
-    from safelight.catalogue import Catalogue
     from safelight.recipe import Recipe
 
-    catalogue = Catalogue(args.home if args.home is not None else default_home())
     model = catalogue.find(args.model or "pocket")
     width, height = parse_size(args.size, model.native_size_px)
     inputs: dict[str, bytes] = {}
@@ -140,25 +158,26 @@ def read_picture(path: Path) -> bytes:
     return data
 
 
-def _check_words(recipe: Recipe) -> None:
+def _check_words(args: argparse.Namespace) -> None:
     from safelight.policy.content import check_text
+    from safelight.recipe import MAX_PROMPT_CHARS
 
-    check_text(recipe.prompt, recipe.negative_prompt)
+    if max(len(args.prompt), len(args.negative)) > MAX_PROMPT_CHARS:
+        raise RecipeError(f"a prompt is over {MAX_PROMPT_CHARS} characters")
+    check_text(Secret(args.prompt), Secret(args.negative))
 
 
 def _draw(
-    args: argparse.Namespace, recipe: Recipe, inputs: dict[str, bytes]
+    args: argparse.Namespace, catalogue: Catalogue, recipe: Recipe, inputs: dict[str, bytes]
 ) -> tuple[list[Picture], str]:
     """Draw, give the memory back, then check every picture: one refused, none is written."""
-    from safelight.catalogue import Catalogue
     from safelight.engine import open_engine
 
-    catalogue = Catalogue(args.home if args.home is not None else default_home())
     engine: Engine = open_engine(catalogue, args.device)
     plan = engine.plan(recipe)
     for note in () if args.quiet or args.json else plan.notes:
         print(f"safelight: note: {note}", file=sys.stderr)
-    with _Bar(recipe, quiet=args.quiet or args.json) as bar:
+    with _Bar(asked=args.progress, quiet=args.quiet or args.json) as bar:
         pictures = list(engine.run(plan, inputs, bar))
     device = plan.device
     del plan
@@ -173,13 +192,12 @@ def _draw(
 
 
 class _Bar:
-    """The engine's watch: a progress bar on standard error, if anybody looks."""
+    """The engine's watch: a progress bar on standard error, if anybody looks or asked for it."""
 
     previews = False
 
-    def __init__(self, recipe: Recipe, *, quiet: bool) -> None:
-        self._quiet = quiet or not sys.stderr.isatty()
-        self._total = recipe.count * recipe.steps
+    def __init__(self, *, asked: bool, quiet: bool) -> None:
+        self._quiet = not asked and (quiet or not sys.stderr.isatty())
         self._bar: Any = None
 
     def __enter__(self) -> _Bar:

@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING, Any
 from safelight.cli.remote import check_output, open_studio, write_output
 from safelight.errors import RecipeError, RequestError
 from safelight.ids import sha256_hex
-from safelight.records import Retention
 from safelight.secret import Secret
 
 if TYPE_CHECKING:
     from safelight.client.making import Made
     from safelight.client.sdk import Studio
     from safelight.client.wire import Event
+    from safelight.records import Retention
 
 SUFFIXES = {".png": "image/png", ".jpg": "image/jpeg", ".jpeg": "image/jpeg", ".webp": "image/webp"}
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import getpass
 import json
+import os
 import re
 import sys
 from pathlib import Path
@@ -81,7 +82,8 @@ def parse_days(text: str) -> float:
 
 def check_output(path: Path) -> None:
     """Raise :class:`OutputError` before any work if ``path`` cannot become a file."""
-    if path.is_dir() or not path.absolute().parent.is_dir():
+    folder = path.absolute().parent
+    if path.is_dir() or not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
         raise OutputError("the output is not a file in a folder that exists")
 
 
