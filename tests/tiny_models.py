@@ -11,6 +11,8 @@ from typing import Any
 import torch
 
 LETTERS = [chr(c) for c in range(33, 127)]
+TINY_WORDS = len(LETTERS) * 2 + 2
+CLIP_WORDS = 49_408
 SPECIAL = ["<|startoftext|>", "<|endoftext|>"]
 CHAT = (
     "{% for m in messages %}<|im_start|>{{ m['role'] }}\n{{ m['content'] }}<|im_end|>\n{% endfor %}"
@@ -29,20 +31,31 @@ def clip_tokenizer() -> Any:
     return CLIPTokenizer(vocab={w: i for i, w in enumerate(words)}, merges=[], model_max_length=77)
 
 
-def clip_text(cls_name: str = "CLIPTextModel", hidden: int = 32, layers: int = 2) -> Any:
-    """A CLIP text encoder; its vocabulary is that of :func:`clip_tokenizer`."""
+def _tokenizer(words: int, padding: str = "<|endoftext|>") -> Any:
+    if words == TINY_WORDS:
+        return clip_tokenizer()
+    from safelight.engine import single_file
+
+    return single_file.clip_tokenizer(padding)
+
+
+def clip_text(
+    cls_name: str = "CLIPTextModel", words: int = TINY_WORDS, act: str = "quick_gelu"
+) -> Any:
+    """A CLIP text encoder of ``words`` words; as many as :func:`clip_tokenizer` has, or CLIP."""
     import transformers
 
     config = transformers.CLIPTextConfig(
-        vocab_size=len(LETTERS) * 2 + 2,
-        hidden_size=hidden,
+        vocab_size=words,
+        hidden_size=32,
         intermediate_size=37,
-        num_hidden_layers=layers,
-        num_attention_heads=max(1, hidden // 64),
+        num_hidden_layers=2,
+        num_attention_heads=1,
         max_position_embeddings=77,
-        projection_dim=hidden,
-        bos_token_id=len(LETTERS) * 2,
-        eos_token_id=len(LETTERS) * 2 + 1,
+        projection_dim=32,
+        bos_token_id=words - 2,
+        eos_token_id=words - 1,
+        hidden_act=act,
     )
     return getattr(transformers, cls_name)(config).eval()
 
@@ -80,7 +93,7 @@ def kl_vae(latent_channels: int = 4, **extra: Any) -> Any:
         block_out_channels=(32, 32),
         layers_per_block=1,
         latent_channels=latent_channels,
-        norm_num_groups=8,
+        norm_num_groups=32,
         down_block_types=("DownEncoderBlock2D",) * 2,
         up_block_types=("UpDecoderBlock2D",) * 2,
         sample_size=32,
@@ -102,7 +115,7 @@ def _flow_scheduler() -> Any:
     return FlowMatchEulerDiscreteScheduler()
 
 
-def sd1_pipeline() -> Any:
+def sd1_pipeline(words: int = TINY_WORDS) -> Any:
     """Stable Diffusion 1 in miniature: native 64 px."""
     from diffusers import StableDiffusionPipeline, UNet2DConditionModel
 
@@ -118,9 +131,9 @@ def sd1_pipeline() -> Any:
         up_block_types=("UpBlock2D", "CrossAttnUpBlock2D"),
     )
     return StableDiffusionPipeline(
-        vae=kl_vae(),
-        text_encoder=clip_text(),
-        tokenizer=clip_tokenizer(),
+        vae=kl_vae(scaling_factor=0.18215),
+        text_encoder=clip_text(words=words),
+        tokenizer=_tokenizer(words),
         unet=unet.eval(),
         scheduler=_beta_scheduler(),
         safety_checker=None,
@@ -129,7 +142,7 @@ def sd1_pipeline() -> Any:
     )
 
 
-def sdxl_pipeline() -> Any:
+def sdxl_pipeline(words: int = TINY_WORDS) -> Any:
     """Stable Diffusion XL in miniature."""
     from diffusers import StableDiffusionXLPipeline, UNet2DConditionModel
 
@@ -150,11 +163,11 @@ def sdxl_pipeline() -> Any:
         projection_class_embeddings_input_dim=32 + 6 * 8,
     )
     return StableDiffusionXLPipeline(
-        vae=kl_vae(),
-        text_encoder=clip_text(),
-        text_encoder_2=clip_text("CLIPTextModelWithProjection"),
-        tokenizer=clip_tokenizer(),
-        tokenizer_2=clip_tokenizer(),
+        vae=kl_vae(scaling_factor=0.13025, force_upcast=True),
+        text_encoder=clip_text(words=words),
+        text_encoder_2=clip_text("CLIPTextModelWithProjection", words, "gelu"),
+        tokenizer=_tokenizer(words),
+        tokenizer_2=_tokenizer(words, "!"),
         unet=unet.eval(),
         scheduler=_beta_scheduler(),
         add_watermarker=False,
@@ -331,6 +344,17 @@ PIPELINES = {
     "z-image": z_image_pipeline,
     "qwen-image": qwen_image_pipeline,
 }
+
+
+def sd1_inpaint_pipeline() -> Any:
+    """Stable Diffusion 1 trained for inpainting: nine channels go in."""
+    from diffusers import StableDiffusionInpaintPipeline, UNet2DConditionModel
+
+    pipe = sd1_pipeline()
+    _seeded()
+    unet = UNet2DConditionModel.from_config(dict(pipe.unet.config) | {"in_channels": 9})
+    parts = pipe.components | {"unet": unet.eval()}
+    return StableDiffusionInpaintPipeline(**parts, requires_safety_checker=False)
 
 
 def save(family: str, folder: Path) -> Path:

@@ -185,16 +185,26 @@ def _family_of_keys(keys: dict[str, tuple[int, ...]]) -> tuple[Kind, str]:
     raise ModelFormatError("the file's tensors are of no family that is known here")
 
 
+_DOWN = (".lora_down.weight", ".lora.down.weight", ".lora_A.weight", "_lora.down.weight")
+
+
 def _adapter_family(keys: dict[str, tuple[int, ...]]) -> str:
-    names = list(keys)
-    if any("double_blocks" in n or "single_transformer_blocks" in n for n in names):
+    """The family that a LoRA is for, by the layers that it names and the text width it takes."""
+    text = "\n".join(keys).replace("_", ".")
+    if "double.blocks" in text or "single.transformer.blocks" in text or "single.blocks" in text:
         return "flux"
-    if any("te2_" in n or "text_encoder_2" in n for n in names):
+    if "img.mlp" in text or "img.mod" in text or "txt.mlp" in text:
+        return "qwen-image"
+    if "joint.blocks" in text or "attn.add.k.proj" in text:
+        return "sd3"
+    if "noise.refiner" in text or "attention.to.q" in text:
+        return "z-image"
+    if "lora.te2." in text or "text.encoder.2." in text:
         return "sdxl"
     inner = {
-        s[-1]
-        for n, s in keys.items()
-        if "attn2" in n and "to_k" in n and ("down" in n or "lora_A" in n or "lora.down" in n)
+        shape[-1]
+        for name, shape in keys.items()
+        if "attn2" in name and "to_k" in name and name.endswith(_DOWN)
     }
     return {frozenset({2048}): "sdxl", frozenset({1024}): "sd2"}.get(frozenset(inner), "sd1")
 

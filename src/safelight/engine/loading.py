@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import json
 import os
+import warnings
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -152,8 +153,8 @@ def _set_adapters(loaded: Loaded, plan: Plan) -> None:
         loaded.adapters.clear()
     for adapter in plan.adapters:
         if adapter.digest not in loaded.adapters:
+            loaded.adapters.add(adapter.digest)  # first: half of it may be in if loading fails
             _add_adapter(pipe, adapter)
-            loaded.adapters.add(adapter.digest)
     if plan.adapters:
         uses = plan.recipe.adapters
         pipe.set_adapters([_adapter_name(u.digest) for u in uses], [u.weight for u in uses])
@@ -162,13 +163,15 @@ def _set_adapters(loaded: Loaded, plan: Plan) -> None:
 def _add_adapter(pipe: Any, adapter: Model) -> None:
     """Load a LoRA in the kohya or the diffusers form, told apart by diffusers."""
     try:
-        pipe.load_lora_weights(
-            str(adapter.path.parent),
-            weight_name=adapter.path.name,
-            adapter_name=_adapter_name(adapter.digest),
-            local_files_only=True,
-            use_safetensors=True,
-        )
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # peft warns of a second adapter, which is meant
+            pipe.load_lora_weights(
+                str(adapter.path.parent),
+                weight_name=adapter.path.name,
+                adapter_name=_adapter_name(adapter.digest),
+                local_files_only=True,
+                use_safetensors=True,
+            )
     except (ValueError, KeyError, RuntimeError, TypeError, AttributeError) as error:
         if "memory" in str(error):
             raise

@@ -104,8 +104,9 @@ def plan_memory(
     """
     whole, largest = weight_bytes(model, dtype)
     pixels = recipe.width_px * recipe.height_px
-    work = pixels * WORK_BYTES_PER_PIXEL // (1 if dtype == "float32" else 2)
-    tiled = min(work, TILED_BYTES)
+    half = 1 if dtype == "float32" else 2
+    work = pixels * WORK_BYTES_PER_PIXEL // half
+    tiled = min(work, TILED_BYTES // half)
     slicing = pixels > TILE_OVER_PIXELS
     budget = free - RESERVE_BYTES
     notes: list[str] = []

@@ -64,10 +64,12 @@ def decode(data: bytes) -> Pixels:
                 if image.width * image.height > MAX_PIXELS:
                     raise PictureError(f"the picture is over {MAX_PIXELS // 10**6} megapixels")
                 image.load()
-                turned = ImageOps.exif_transpose(image)
+                turned = ImageOps.exif_transpose(_eight_bits(image))
         has_alpha = turned.mode in ("RGBA", "LA", "PA") or "transparency" in turned.info
         return np.asarray(turned.convert("RGBA" if has_alpha else "RGB"))
-    except (UnidentifiedImageError, Image.DecompressionBombError):
+    except Image.DecompressionBombError:  # found by Pillow when it reads the header
+        raise PictureError(f"the picture is over {MAX_PIXELS // 10**6} megapixels") from None
+    except UnidentifiedImageError:
         raise PictureError("the file is not a picture that can be read") from None
     except (OSError, ValueError, SyntaxError, EOFError):
         raise PictureError("the picture file is truncated or broken") from None
@@ -108,6 +110,16 @@ def write_atomically(path: Path, data: bytes) -> None:
         raise OutputError("the output file cannot be written") from None
     finally:
         draft.unlink(missing_ok=True)
+
+
+def _eight_bits(image: Image.Image) -> Image.Image:
+    """A grey picture of 16 bits at 8 bits; Pillow would cut it off at 255."""
+    from PIL import Image
+
+    if not image.mode.startswith("I"):
+        return image
+    grey = np.clip(np.asarray(image, np.int32) >> 8, 0, 255).astype(np.uint8)
+    return Image.fromarray(grey)
 
 
 def _on_white(image: Image.Image) -> Image.Image:
