@@ -276,7 +276,7 @@ async def test_a_marked_asset_is_seen_by_nobody_but_the_sweeper(records: Records
 async def test_erasing_reaches_shares_publications_and_the_jobs_row(records: Records) -> None:
     account = await add_account(records)
     job = make_job(account.id, assets=(new_id("ast"), new_id("ast")))
-    from safelight.store.records.jobs import Limits
+    from safelight.store.records.submitting import Limits
 
     await records.jobs.submit(job, b"x", "x", Limits(queue=9, monthly_tokens=None))
     await records.jobs.claim(job.id, NOON, NOON)

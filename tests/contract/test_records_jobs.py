@@ -14,7 +14,7 @@ from safelight.errors import ConflictError, ForbiddenError, QuotaError
 from safelight.ids import sha256_hex
 from safelight.records import Account, Job
 from safelight.store.records import NewAsset, Records
-from safelight.store.records.jobs import Limits
+from safelight.store.records.submitting import Limits
 
 NO_LIMIT = Limits(queue=1_000, monthly_tokens=None)
 MONTH = "2026-11-01"

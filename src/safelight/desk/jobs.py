@@ -13,7 +13,7 @@ from safelight.errors import ForbiddenError, NotFoundError, RequestError
 from safelight.ids import new_id, sha256_hex
 from safelight.policy.plans import DEFAULT_PLAN, PLANS, Plan, check_plan, price
 from safelight.records import JOB_ENDED, Account, CostHeader, Job, Protection, Retention
-from safelight.store.records.jobs import Limits
+from safelight.store.records.submitting import Limits
 
 GUESTS = ""
 """Where guests stand in the round of accounts, and on the day bills."""

@@ -31,7 +31,7 @@ from safelight.records import JOB_ENDED, Account, Job
 from safelight.store.blobs import new_name
 from safelight.store.database import sqlite_url
 from safelight.store.records import NewAsset, Records
-from safelight.store.records.jobs import Limits
+from safelight.store.records.submitting import Limits
 
 T = TypeVar("T")
 RETRY_LIMIT = 3

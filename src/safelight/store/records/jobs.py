@@ -18,37 +18,21 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from safelight.errors import (
     ConflictError,
-    DarkroomKeyLostError,
     ExpiredError,
-    ForbiddenError,
-    QuotaError,
-    SafelightError,
 )
 from safelight.ids import utc_day
-from safelight.records import CostHeader, Job, JobState
+from safelight.records import Job, JobState
 from safelight.store.database import Database
 from safelight.store.records.assets import NewAsset, insert_assets
-from safelight.store.tables import accounts, assets, day_bills, jobs
-from safelight.store.times import from_us, maybe_from_us, maybe_us, to_us
+from safelight.store.records.job_forms import ACTIVE, COLUMNS, read_job, write_job
+from safelight.store.records.submitting import USED, Limits, look
+from safelight.store.tables import day_bills, jobs
+from safelight.store.times import to_us
 
-_COLUMNS = [c for c in jobs.c if c.name not in ("sealed", "body_sha256")]
-_BY_ID = select(*_COLUMNS).where(jobs.c.id == bindparam("id"))
-_LOCK_ACCOUNT = (
-    select(accounts.c.disabled, accounts.c.leaving)
-    .where(accounts.c.id == bindparam("account"))
-    .with_for_update()
-)
-_BY_IDEMPOTENCY = select(*_COLUMNS, jobs.c.body_sha256).where(
-    jobs.c.account == bindparam("account"), jobs.c.idempotency_key == bindparam("key")
-)
-# Spelt out, not bound: so SQLite sees that the partial index jobs_active answers it.
-_ACTIVE_STATES = text("jobs.state IN ('queued', 'running')")
+_BY_ID = select(*COLUMNS).where(jobs.c.id == bindparam("id"))
 _HELD = text(
     "SELECT count(*), coalesce(sum(tokens), 0) FROM jobs"
     " WHERE account = :account AND state IN ('queued', 'running')"
-)
-_USED = select(func.coalesce(func.sum(day_bills.c.tokens), 0)).where(
-    day_bills.c.account == bindparam("account"), day_bills.c.day >= bindparam("month")
 )
 _INSERT = insert(jobs)
 _CLAIM = (
@@ -64,7 +48,7 @@ _CLAIM = (
         lease_until=bindparam("lease"),
         started_at=bindparam("at"),
     )
-    .returning(*_COLUMNS, jobs.c.sealed)
+    .returning(*COLUMNS, jobs.c.sealed)
 )
 _BILL = text(
     "INSERT INTO day_bills (account, day, pictures, tokens)"
@@ -87,16 +71,6 @@ class Claimed:
     sealed: bytes
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
-    """What an account may have in the queue and spend in this month; None for no limit."""
-
-    queue: int
-    monthly_tokens: int | None
-    held_elsewhere: int = 0
-    """Tokens of jobs that no row has: off the record."""
-
-
 class JobRows:
     """Rows of ``jobs`` and ``day_bills``."""
 
@@ -117,14 +91,12 @@ class JobRows:
         # One transaction. A crash before its end leaves nothing; after it, a queued job.
         try:
             async with self._db.write("submit") as connection:
-                await _lock(connection, job.account)
-                earlier = await _earlier(connection, job, body_sha256)
+                lock = not self._db.is_sqlite
+                earlier = await look(connection, job, body_sha256, limits, lock=lock)
                 if earlier is not None:
                     return earlier, False
-                await _check_limits(connection, job, limits)
-                await _check_fresh(connection, job.assets)
                 await connection.execute(
-                    _INSERT, _values(job) | {"sealed": sealed, "body_sha256": body_sha256}
+                    _INSERT, write_job(job) | {"sealed": sealed, "body_sha256": body_sha256}
                 )
         except SqlIntegrityError:
             raise ConflictError("this job's id or idempotency key is in use") from None
@@ -140,7 +112,7 @@ class JobRows:
         """The jobs of an account, newest first."""
         async with self._db.read() as connection:
             rows = await connection.execute(
-                select(*_COLUMNS)
+                select(*COLUMNS)
                 .where(jobs.c.account == account)
                 .order_by(jobs.c.created_at.desc())
                 .limit(limit)
@@ -156,7 +128,7 @@ class JobRows:
         """How many jobs are queued and running."""
         async with self._db.read() as connection:
             rows = await connection.execute(
-                select(jobs.c.state, func.count()).where(_ACTIVE_STATES).group_by(jobs.c.state)
+                select(jobs.c.state, func.count()).where(ACTIVE).group_by(jobs.c.state)
             )
             return {row[0]: int(row[1]) for row in rows}
 
@@ -214,7 +186,7 @@ class JobRows:
                             lease_until=None,
                             assets=json.dumps([asset.id for asset in kept]),
                         )
-                        .returning(*_COLUMNS)
+                        .returning(*COLUMNS)
                     )
                 ).first()
                 if row is None:
@@ -254,7 +226,7 @@ class JobRows:
         async with self._db.write("expire") as connection:
             rows = await connection.execute(
                 update(jobs)
-                .where(_ACTIVE_STATES, jobs.c.state == "queued", jobs.c.not_after <= to_us(now))
+                .where(ACTIVE, jobs.c.state == "queued", jobs.c.not_after <= to_us(now))
                 .values(**_ended("failed", ExpiredError.code, now))
                 .returning(jobs.c.id)
             )
@@ -268,7 +240,7 @@ class JobRows:
         ``all_running`` when no other desk can be at work: then no lease is waited for. Returns
         (id, account) of those queued again, and ids of those failed.
         """
-        lost = and_(jobs.c.state == "running", _ACTIVE_STATES)
+        lost = and_(jobs.c.state == "running", ACTIVE)
         if not all_running:
             lost = and_(lost, or_(jobs.c.lease_until.is_(None), jobs.c.lease_until <= to_us(now)))
         async with self._db.write("recover") as connection:
@@ -290,7 +262,7 @@ class JobRows:
     async def usage(self, account: str, month: str) -> tuple[int, int]:
         """Tokens spent since the first day ``month`` (``YYYY-MM-01``), and tokens held now."""
         async with self._db.read() as connection:
-            used = await connection.execute(_USED, {"account": account, "month": month})
+            used = await connection.execute(USED, {"account": account, "month": month})
             held = (await connection.execute(_HELD, {"account": account})).one()
         return int(used.scalar_one()), int(held[1])
 
@@ -318,9 +290,9 @@ class JobRows:
             row = (
                 await connection.execute(
                     update(jobs)
-                    .where(jobs.c.id == job, _ACTIVE_STATES)
+                    .where(jobs.c.id == job, ACTIVE)
                     .values(**_ended(state, code, now))
-                    .returning(*_COLUMNS)
+                    .returning(*COLUMNS)
                 )
             ).first()
         return None if row is None else read_job(row)
@@ -341,112 +313,9 @@ def _ended(state: JobState, code: str | None, now: datetime) -> dict[str, Any]:
     }
 
 
-async def _lock(connection: AsyncConnection, account: str) -> None:
-    """Let submissions of one account take turns, so that none slips past a limit."""
-    row = (await connection.execute(_LOCK_ACCOUNT, {"account": account})).first()
-    if row is None or row.disabled or row.leaving:
-        raise ForbiddenError("this account cannot make pictures", hint="ask the operator")
-
-
-async def _earlier(connection: AsyncConnection, job: Job, body_sha256: str) -> Job | None:
-    if job.idempotency_key is None:
-        return None
-    row = (
-        await connection.execute(
-            _BY_IDEMPOTENCY, {"account": job.account, "key": job.idempotency_key}
-        )
-    ).first()
-    if row is None:
-        return None
-    if row.body_sha256 == body_sha256:
-        return read_job(row)
-    if row.state == "failed" and row.error_code in (DarkroomKeyLostError.code, ExpiredError.code):
-        # The caller sealed the same request again. The failed job stays, without the key.
-        await connection.execute(
-            update(jobs).where(jobs.c.id == row.id).values(idempotency_key=None)
-        )
-        return None
-    raise ConflictError(
-        "this idempotency key was used for another request", hint="make a new key per request"
-    )
-
-
-async def _check_limits(connection: AsyncConnection, job: Job, limits: Limits) -> None:
-    active, held = (await connection.execute(_HELD, {"account": job.account})).one()
-    if active >= limits.queue:
-        raise QuotaError(
-            f"{active} jobs are waiting already; the limit is {limits.queue}",
-            hint="wait until some have ended",
-        )
-    if limits.monthly_tokens is None:
-        return
-    month = f"{utc_day(job.created_at)[:7]}-01"
-    used = (await connection.execute(_USED, {"account": job.account, "month": month})).scalar_one()
-    if used + held + limits.held_elsewhere + job.tokens > limits.monthly_tokens:
-        raise QuotaError(f"this month's {limits.monthly_tokens} tokens do not cover this job")
-
-
-async def _check_fresh(connection: AsyncConnection, ids: Sequence[str]) -> None:
-    if not ids:
-        return
-    found = await connection.execute(select(assets.c.id).where(assets.c.id.in_(ids)).limit(1))
-    if found.first() is not None:
-        raise ConflictError("an asset id is in use", hint="make a new id for every picture")
-
-
 async def _bill(
     connection: AsyncConnection, account: str, now: datetime, pictures: int, tokens: int
 ) -> None:
     await connection.execute(
         _BILL, {"account": account, "day": utc_day(now), "pictures": pictures, "tokens": tokens}
     )
-
-
-def _values(job: Job) -> dict[str, Any]:
-    return {
-        "id": job.id,
-        "account": job.account,
-        "state": job.state,
-        "retention": job.retention,
-        "protection": job.protection,
-        "cost": json.dumps(job.cost.to_dict(), separators=(",", ":")),
-        "tokens": job.tokens,
-        "created_at": to_us(job.created_at),
-        "not_after": to_us(job.not_after),
-        "idempotency_key": job.idempotency_key,
-        "attempts": job.attempts,
-        "lease_until": maybe_us(job.lease_until),
-        "darkroom": job.darkroom,
-        "started_at": maybe_us(job.started_at),
-        "ended_at": maybe_us(job.ended_at),
-        "error_code": job.error_code,
-        "assets": json.dumps(list(job.assets)),
-    }
-
-
-def read_job(row: Any) -> Job:
-    """A row as a record. Raises :class:`SafelightError` for one that is broken."""
-    try:
-        cost = json.loads(row.cost)
-        cost["features"] = tuple(cost["features"])
-        return Job(
-            id=row.id,
-            account=row.account,
-            state=row.state,
-            retention=row.retention,
-            protection=row.protection,
-            cost=CostHeader(**cost),
-            tokens=row.tokens,
-            created_at=from_us(row.created_at),
-            not_after=from_us(row.not_after),
-            idempotency_key=row.idempotency_key,
-            attempts=row.attempts,
-            lease_until=maybe_from_us(row.lease_until),
-            darkroom=row.darkroom,
-            started_at=maybe_from_us(row.started_at),
-            ended_at=maybe_from_us(row.ended_at),
-            error_code=row.error_code,
-            assets=tuple(json.loads(row.assets)),
-        )
-    except (ValueError, KeyError, TypeError):
-        raise SafelightError(f"the row of {row.id} is broken") from None
