@@ -85,6 +85,10 @@ def pack(signed: Manifest, payload: bytes, name: str | None = None, *, at_least:
     :class:`ManifestError` if the manifest does not describe this payload.
     """
     _check_payload(signed, payload)
+    return _pack(signed, payload, name, at_least)
+
+
+def _pack(signed: Manifest, payload: bytes, name: str | None, at_least: int) -> bytes:
     inner = name or manifest.payload_name(signed.media_type)
     if not inner.startswith("payload"):
         raise SealError("the payload's entry is called payload and a suffix")
@@ -116,9 +120,15 @@ def seal_object(
     recipients: Sequence[str],
     at_least: int = 0,
 ) -> bytes:
-    """Sign the manifest, pack, and seal to ``recipients``: one whole sealed object."""
+    """Sign the manifest, pack, and seal to ``recipients``: one whole sealed object.
+
+    ``unsigned`` comes from :func:`safelight.vault.manifest.describe` with this payload, whose hash
+    is not computed a second time.
+    """
+    if unsigned.size_bytes != len(payload):
+        raise ManifestError("a manifest describes another payload")
     signed = manifest.sign(unsigned, signing_seed)
-    return age.seal(pack(signed, payload, at_least=at_least), recipients)
+    return age.seal(_pack(signed, payload, None, at_least), recipients)
 
 
 def open_object(
