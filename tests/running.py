@@ -14,11 +14,7 @@ from typing import Any, Self
 import httpx
 
 READY_SECONDS = 280.0
-SERVE = (
-    "import sys; from pathlib import Path; from safelight.settings import load_settings; "
-    "from safelight.server.serve import serve; "
-    "sys.exit(serve(load_settings(Path(sys.argv[1]), port=int(sys.argv[2]))))"
-)
+COMMAND = (sys.executable, "-m", "safelight.cli", "serve")
 
 
 class Running:
@@ -32,7 +28,7 @@ class Running:
         self.log = home.with_name(f"{home.name}.log")
         self._log = self.log.open("ab")
         self.process = subprocess.Popen(
-            [sys.executable, "-c", SERVE, str(home), str(port)],
+            [*COMMAND, "--home", str(home), "--port", str(port)],
             stdout=subprocess.PIPE,
             stderr=self._log,
             env=environment,

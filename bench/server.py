@@ -1,0 +1,296 @@
+"""The server: the first answer, idle memory, what a picture costs beside drawing it, sealing."""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import shutil
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+from bench.rows import Row
+
+from safelight.client import exchange
+from safelight.client.exchange import Wish
+from safelight.client.sdk import Studio
+from safelight.vault import container, manifest
+from safelight.vault.identity import Identity, OwnerKeys
+from safelight.vault.manifest import Kind
+
+ROOT = Path(__file__).parents[1]
+STARTS = 5
+PICTURES = 20
+SUBMISSIONS = 300
+PICTURE_BYTES = 3_000_000
+TINY = {"model": "tiny", "size": (64, 64), "steps": 2, "seed": 7}
+POCKET = {"model": "pocket", "steps": 20, "seed": 7}
+
+# The same pictures with nothing around the pipeline: ten lines that anybody would write.
+_RAW = """
+import json, sys, time, torch, warnings
+warnings.filterwarnings("ignore")
+from diffusers import StableDiffusionPipeline
+folder, side, steps, count = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4])
+pipe = StableDiffusionPipeline.from_pretrained(folder, local_files_only=True, safety_checker=None)
+pipe.set_progress_bar_config(disable=True)
+times = []
+for i in range(count + 2):
+    begun = time.perf_counter()
+    pipe("a red kite", num_inference_steps=steps, guidance_scale=float(sys.argv[5]), width=side,
+         height=side, generator=torch.Generator().manual_seed(7)).images[0]
+    times.append(time.perf_counter() - begun)
+print(json.dumps(times[2:]))
+"""
+_TINY = (
+    "import sys; from pathlib import Path; sys.path.insert(0, 'tests'); "
+    "from tiny_models import tiny_sd1; from safelight.catalogue import Catalogue; "
+    "home = Path(sys.argv[1]); Catalogue(home).add(tiny_sd1(home / 'tiny'), name='tiny')"
+)
+
+
+@contextmanager
+def a_home() -> Iterator[Path]:
+    """A folder that is gone afterwards."""
+    home = Path(tempfile.mkdtemp(prefix="safelight-bench-"))
+    try:
+        yield home
+    finally:
+        shutil.rmtree(home, ignore_errors=True)
+
+
+@contextmanager
+def a_server(home: Path, port: int = 0) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
+    """``safelight serve`` and its address."""
+    command = [sys.executable, "-m", "safelight.cli", "serve"]
+    with (home / "log").open("wb") as log:
+        process = subprocess.Popen(
+            [*command, "--home", str(home / "home"), "--port", str(port)],
+            stdout=subprocess.PIPE,
+            stderr=log,
+        )
+        assert process.stdout is not None
+        url = process.stdout.readline().decode().split()[-1]
+        try:
+            yield process, url
+        finally:
+            process.terminate()
+            process.wait()
+            process.stdout.close()
+
+
+def free_port() -> int:
+    """A port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def wait_ready(url: str) -> None:
+    """Wait for the darkroom."""
+    while httpx.get(f"{url}/readyz").status_code != 200:
+        time.sleep(0.2)
+
+
+def first_answer() -> list[Row]:
+    """Seconds from the start of the process to the first 200, in a home that is there already."""
+    first, whole, memory = [], [], []
+    with a_home() as home:
+        with a_server(home):
+            pass  # makes the databases
+        for _ in range(STARTS):
+            port = free_port()
+            found: list[float] = []
+            begun = time.perf_counter()
+            asking = threading.Thread(target=_ask, args=(port, begun, found))
+            asking.start()
+            with a_server(home, port) as (process, _url):
+                whole.append(time.perf_counter() - begun)
+                asking.join()
+                first.append(found[0])
+                time.sleep(2.0)
+                memory.append(_resident_mb(process.pid))
+    return [
+        Row(
+            name="first HTTP 200 after the start of the process",
+            value=statistics.median(first), unit="s", goal=1.5, peer=10.9,
+            note=f"everything answers after {statistics.median(whole):.2f} s; {STARTS} starts",
+        ),
+        Row(
+            name="desk and server process, idle",
+            value=statistics.median(memory), unit="MB", goal=150, peer=1_160,
+            note="resident; the darkroom's two processes are not in it",
+        ),
+    ]  # fmt: skip
+
+
+def _ask(port: int, begun: float, found: list[float]) -> None:
+    while not found:
+        try:
+            with socket.create_connection(("127.0.0.1", port), timeout=1) as line:
+                line.sendall(b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+                if line.recv(64).startswith(b"HTTP/1.1 200"):
+                    found.append(time.perf_counter() - begun)
+        except OSError:
+            time.sleep(0.005)
+
+
+def _resident_mb(pid: int) -> float:
+    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    return pages * resource.getpagesize() / 1e6
+
+
+def pictures() -> list[Row]:
+    """A sealed picture through the server against the bare pipeline, with two models."""
+    with a_home() as home:
+        folder = home / "home"
+        subprocess.run([sys.executable, "-c", _TINY, str(folder)], check=True, cwd=ROOT)
+        pocket = ROOT / "src/safelight/engine/pocket"
+        with a_server(home) as (_, url), Studio(url, home / "profile") as studio:
+            wait_ready(url)
+            tiny = _times(lambda: _make(studio, TINY))
+            drawn = _times(lambda: _make(studio, POCKET))
+            p99, middle = _submissions(studio, url)
+        raw_tiny = _raw(folder / "tiny", 64, 2, 7.0)
+        raw_pocket = _raw(pocket, 128, 20, 4.0)
+    fixed = (statistics.median(tiny) - statistics.median(raw_tiny)) * 1_000
+    ratio = statistics.median(drawn) / statistics.median(raw_pocket)
+    return [
+        Row(
+            name="fixed cost of a picture: sealed, drawn, checked, opened, less raw diffusers",
+            value=fixed, unit="ms", goal=50, peer=880,
+            note=f"tiny model, {PICTURES} pictures; raw {statistics.median(raw_tiny) * 1e3:.0f} ms",
+        ),
+        Row(
+            name="a sealed Pocket picture through the server / raw diffusers",
+            value=ratio, unit="x", goal=1.05,
+            note=f"{statistics.median(drawn):.3f} s / {statistics.median(raw_pocket):.3f} s",
+        ),
+        Row(
+            name="submitting a job over HTTP while a darkroom works, p99",
+            value=p99, unit="ms", goal=20, peer=100,
+            note=f"median {middle:.1f} ms; {SUBMISSIONS} sealed jobs off the record",
+        ),
+    ]  # fmt: skip
+
+
+def _make(studio: Studio, wanted: dict[str, object]) -> None:
+    studio.generate(studio.recipe("a red kite", **wanted))  # type: ignore[arg-type]
+
+
+def _times(work: Callable[[], None], count: int = PICTURES) -> list[float]:
+    found = []
+    for _ in range(count + 2):
+        begun = time.perf_counter()
+        work()
+        found.append(time.perf_counter() - begun)
+    return found[2:]
+
+
+def _raw(folder: Path, side: int, steps: int, guidance: float) -> list[float]:
+    words = [str(folder), str(side), str(steps), str(PICTURES), str(guidance)]
+    environment = os.environ | {"HF_HUB_OFFLINE": "1"}
+    done = subprocess.run(
+        [sys.executable, "-c", _RAW, *words],
+        check=True, capture_output=True, text=True, env=environment,
+    )  # fmt: skip
+    times: list[float] = json.loads(done.stdout)
+    return times
+
+
+def _submissions(studio: Studio, url: str) -> tuple[float, float]:
+    """Milliseconds to submit while the darkroom draws: 99th percentile and median."""
+    stop = threading.Event()
+
+    def keep_busy() -> None:
+        with a_home() as folder, Studio(url, folder) as other:
+            while not stop.is_set():
+                _make(other, POCKET)
+
+    busy = threading.Thread(target=keep_busy)
+    busy.start()
+    time.sleep(1.0)
+    recipe = studio.recipe("a red kite", **TINY)  # type: ignore[arg-type]
+    wire, times = studio.link.wire, []
+    plain_call = wire.call
+
+    def timed_call(method: str, path: str, **more: Any) -> httpx.Response:
+        begun = time.perf_counter()
+        answer = plain_call(method, path, **more)
+        if (method, path) == ("POST", "/api/v1/jobs"):
+            times.append((time.perf_counter() - begun) * 1_000)
+        return answer
+
+    wire.call = timed_call  # type: ignore[method-assign]
+    for i in range(SUBMISSIONS):
+        begun = exchange.begin(studio.link, Wish(recipe=recipe), f"submission-{i}")
+        job = exchange.submit(studio.link, Wish(recipe=recipe), begun)
+        ticket = {"Safelight-Ticket": begun.ticket or ""}
+        plain_call("DELETE", f"/api/v1/jobs/{job}", headers=ticket)
+    wire.call = plain_call  # type: ignore[method-assign]
+    stop.set()
+    busy.join()
+    return statistics.quantiles(times, n=100)[98], statistics.median(times)
+
+
+def sealing() -> list[Row]:
+    """Sealing full, thumb and meta of a 3 MB picture, against stock age on the same bytes."""
+    keys, made = OwnerKeys.generate(), Identity.generate()
+    sizes: dict[Kind, int] = {"full": PICTURE_BYTES, "thumb": 20_000, "meta": 2_000}
+    parts = {kind: os.urandom(size) for kind, size in sizes.items()}
+
+    def ours() -> None:
+        for kind, payload in parts.items():
+            about = manifest.describe(
+                payload, asset="ast_" + "0" * 26, kind=kind, owner=keys.recipient,
+                request_nonce="0" * 32, made_on="2026-11-28", media_type="image/png",
+            )  # fmt: skip
+            container.seal_object(
+                about, payload, signing_seed=keys.signing_seed, recipients=[made.recipient]
+            )
+
+    mine = statistics.median(_times(ours))
+    age = shutil.which("age")
+    if age is None:
+        return [
+            Row(name="sealing a 3 MB picture", value=mine * 1e3, unit="ms", note="no stock age")
+        ]
+    with a_home() as folder:
+        for name, data in parts.items():
+            (folder / name).write_bytes(data)
+
+        def stock() -> None:
+            for name in parts:
+                target, source = str(folder / f"{name}.age"), str(folder / name)
+                subprocess.run([age, "-r", made.recipient, "-o", target, source], check=True)
+
+        theirs = statistics.median(_times(stock))
+    return [
+        Row(
+            name="sealing the three objects of a 3 MB picture / stock age",
+            value=mine / theirs, unit="x", goal=1.0,
+            note=f"{mine * 1e3:.1f} ms / {theirs * 1e3:.1f} ms",
+        )
+    ]  # fmt: skip
+
+
+def run() -> list[Row]:
+    """Every row of this module; takes some minutes."""
+    return [*first_answer(), *pictures(), *sealing()]
+
+
+if __name__ == "__main__":
+    for row in run():
+        goal = "" if row.goal is None else f"goal {row.goal:g}"
+        peer = "" if row.peer is None else f"peer {row.peer:g}"
+        print(f"{row.name:76} {row.value:9.2f} {row.unit:3} {goal:9} {peer:9} {row.note}")
