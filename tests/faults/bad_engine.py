@@ -99,8 +99,9 @@ def install(fault: str) -> None:
     act = FAULTS[what]
     from safelight.darkroom import pipe
 
-    if stage == "start" and not calm():
-        act()
+    if stage == "start":
+        if not calm():
+            act()
     elif stage in ("warm", "picture", "done"):
         before(pipe.FramePipe, "send", act, sends(stage))
     elif stage == "plan":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -223,6 +224,7 @@ def published_and_taken_back(rig: Rig, who: People) -> None:
         assert http.get(f"/api/v1/publications/{publication['id']}/picture").status_code == 200
     rig.answers[:] = [a for a in rig.answers if "publication" not in a[0] and "explore" not in a[0]]
     who.anna.unpublish(publication["id"])
+    rig.unpublished = time.monotonic()
     rig.look_for(made.pictures[0].data)
 
 

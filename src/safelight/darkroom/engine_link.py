@@ -143,6 +143,9 @@ class EngineLink:
                 elif op == "cannot-start":
                     self.state.error, self.state.where = header["code"], header["where"]
                     await self._settle(warm=False)
+                elif op == "ending":  # it ends by itself after this job: no more work for it
+                    self.state.warm = False
+                    self._settled.clear()
                 elif self._job is not None:
                     self._job.put_nowait((header, parts))
         except (EOFError, DarkroomError):

@@ -4,8 +4,8 @@ Confined before anything heavy is imported; holds no key; keeps models warm betw
 streams are closed by the keeper, because libraries print what they are given (a tokenizer that
 truncates a prompt prints it). What goes wrong is told as a code and a place in the code, no text.
 
-Frames to the keeper: ``hello``, ``warm``, ``cannot-start``, ``progress``, ``preview``, ``picture``,
-``done``, ``refused``, ``failed``, ``cancelled``. From the keeper: ``run``, ``cancel``.
+Frames to the keeper: ``hello``, ``warm``, ``cannot-start``, ``ending``, ``progress``, ``preview``,
+``picture``, ``done``, ``refused``, ``failed``, ``cancelled``. From the keeper: ``run``, ``cancel``.
 """
 
 from __future__ import annotations
@@ -129,6 +129,7 @@ class EngineProcess:
             self._failed(job, NoMemoryError.code, error)
         except Exception as error:  # noqa: BLE001 - reported to the keeper, then the end
             # Unknown state (a broken GPU context, say): a fresh process is the only sure cure.
+            self._pipe.send({"op": "ending"})
             self._failed(job, SafelightError.code, error)
             broken = True
         finally:
