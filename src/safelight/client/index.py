@@ -11,6 +11,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
+import numpy as np
+import numpy.typing as npt
+
 from safelight.client.link import Link, need_session
 from safelight.errors import ConflictError, NotFoundError, RollbackError
 from safelight.ids import b64, sha256_hex, unb64, utc_day
@@ -49,6 +52,28 @@ class Index:
             for entry in reversed(self.entries)
             if all(any(w.startswith(want) for w in (*entry.words, *entry.tags)) for want in wanted)
         ]
+
+    def similar(self, asset: str, *, limit: int = 24) -> list[IndexEntry]:
+        """Other entries that look most like this one, the closest first.
+
+        By the distance of the small embeddings that the darkroom made; entries without one are
+        left out. Raises :class:`NotFoundError` if ``asset`` has none.
+        """
+        seen = {e.asset: (e, _numbers(e)) for e in self.entries if e.embedding}
+        if asset not in seen:
+            raise NotFoundError("this asset has no embedding in the index")
+        wanted = seen[asset][1]
+        found = [
+            (float(np.square(numbers - wanted).sum()), entry)
+            for name, (entry, numbers) in seen.items()
+            if name != asset and numbers.shape == wanted.shape
+        ]
+        found.sort(key=lambda pair: pair[0])
+        return [entry for _, entry in found[:limit]]
+
+
+def _numbers(entry: IndexEntry) -> npt.NDArray[np.float32]:
+    return np.frombuffer(unb64(entry.embedding or ""), dtype=np.int8).astype(np.float32)
 
 
 def load(link: Link, keys: OwnerKeys) -> Index:

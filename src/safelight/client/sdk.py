@@ -164,6 +164,10 @@ class Studio:
         """Index entries with all of these words, newest first. Nothing is sent."""
         return index.load(self.link, self.link.keys()).search(words)
 
+    def similar(self, asset: str, *, limit: int = 24) -> Sequence[IndexEntry]:
+        """Other pictures that look most like this one. Nothing is sent."""
+        return index.load(self.link, self.link.keys()).similar(asset, limit=limit)
+
     def open(self, asset: str, *, with_meta: bool = False) -> Opened:
         """Fetch, verify and open one asset."""
         return library.open_asset(self.link, self.link.keys(), asset, with_meta=with_meta)

@@ -92,7 +92,7 @@ class SealedRequest:
 
     @classmethod
     def from_dict(cls, value: Mapping[str, Any]) -> SealedRequest:
-        """Read the plain form. Raises :class:`SealError` or :class:`RecipeError`."""
+        """Read the plain form. Raises :class:`SealError` or :class:`RequestError`."""
         if set(value) != {f.name for f in fields(cls)}:
             raise SealError("a request lacks a field or has one too many")
         data = dict(value)
@@ -171,7 +171,7 @@ def seal_request(
 def open_request(data: bytes, identity: Identity) -> tuple[SealedRequest, dict[str, bytes]]:
     """Open with a darkroom's identity: the request, and its inputs by digest.
 
-    Raises :class:`SealError` or :class:`RecipeError`. Freshness is :func:`check_fresh`'s.
+    Raises :class:`SealError` or :class:`RequestError`. Freshness is :func:`check_fresh`'s.
     """
     return read_request(age.open_sealed(data, [identity], recipients_expected=None))
 
