@@ -1,4 +1,4 @@
-"""The server: the first answer, idle memory, what a picture costs beside drawing it, sealing."""
+"""The server: the first answer, idle memory, what a picture costs beside drawing it."""
 
 from __future__ import annotations
 
@@ -24,15 +24,11 @@ from bench.rows import Row
 from safelight.client import exchange
 from safelight.client.exchange import Wish
 from safelight.client.sdk import Studio
-from safelight.vault import container, manifest
-from safelight.vault.identity import Identity, OwnerKeys
-from safelight.vault.manifest import Kind
 
 ROOT = Path(__file__).parents[1]
 STARTS = 5
 PICTURES = 20
 SUBMISSIONS = 300
-PICTURE_BYTES = 3_000_000
 TINY = {"model": "tiny", "size": (64, 64), "steps": 2, "seed": 7}
 POCKET = {"model": "pocket", "steps": 20, "seed": 7}
 
@@ -243,50 +239,9 @@ def _submissions(studio: Studio, url: str) -> tuple[float, float]:
     return statistics.quantiles(times, n=100)[98], statistics.median(times)
 
 
-def sealing() -> list[Row]:
-    """Sealing full, thumb and meta of a 3 MB picture, against stock age on the same bytes."""
-    keys, made = OwnerKeys.generate(), Identity.generate()
-    sizes: dict[Kind, int] = {"full": PICTURE_BYTES, "thumb": 20_000, "meta": 2_000}
-    parts = {kind: os.urandom(size) for kind, size in sizes.items()}
-
-    def ours() -> None:
-        for kind, payload in parts.items():
-            about = manifest.describe(
-                payload, asset="ast_" + "0" * 26, kind=kind, owner=keys.recipient,
-                request_nonce="0" * 32, made_on="2026-11-28", media_type="image/png",
-            )  # fmt: skip
-            container.seal_object(
-                about, payload, signing_seed=keys.signing_seed, recipients=[made.recipient]
-            )
-
-    mine = statistics.median(_times(ours))
-    age = shutil.which("age")
-    if age is None:
-        return [
-            Row(name="sealing a 3 MB picture", value=mine * 1e3, unit="ms", note="no stock age")
-        ]
-    with a_home() as folder:
-        for name, data in parts.items():
-            (folder / name).write_bytes(data)
-
-        def stock() -> None:
-            for name in parts:
-                target, source = str(folder / f"{name}.age"), str(folder / name)
-                subprocess.run([age, "-r", made.recipient, "-o", target, source], check=True)
-
-        theirs = statistics.median(_times(stock))
-    return [
-        Row(
-            name="sealing the three objects of a 3 MB picture / stock age",
-            value=mine / theirs, unit="x", goal=1.0,
-            note=f"{mine * 1e3:.1f} ms / {theirs * 1e3:.1f} ms",
-        )
-    ]  # fmt: skip
-
-
 def run() -> list[Row]:
     """Every row of this module; takes some minutes."""
-    return [*first_answer(), *pictures(), *sealing()]
+    return [*first_answer(), *pictures()]
 
 
 if __name__ == "__main__":

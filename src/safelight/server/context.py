@@ -38,8 +38,10 @@ class Context:
     journal: Journal
     metrics: Metrics
     limiter: Limiter = field(default_factory=Limiter)
+    stopping: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set when the server begins to stop: running jobs end, new ones are refused."""
     closing: asyncio.Event = field(default_factory=asyncio.Event)
-    """Set when the server stops: event streams end."""
+    """Set when running jobs have ended: event streams end."""
 
 
 def context(request: Request) -> Context:

@@ -166,7 +166,8 @@ async def _counting(metrics: Metrics, port: int) -> AsyncIterator[None]:
 
 
 async def _drain(context: Context, settings: Settings) -> None:
-    """Let running jobs end and their callers hear of it."""
+    """Take no more jobs, let running ones end and their callers hear of it."""
+    context.stopping.set()
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(settings.job_timeout_seconds):
             await context.desk.drain()

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Header, Query, Request
 from starlette.responses import JSONResponse, Response
 
-from safelight.errors import NotFoundError, RequestError
+from safelight.errors import NotFoundError, RequestError, TransientError
 from safelight.ids import b64, check_id
 from safelight.records import CostHeader, Job
 from safelight.server.auth import Anyone, Caller, Ctx, Generator, check_scope
@@ -90,6 +90,8 @@ async def create_job(
     A plain request has `transit` protection; with `wait` the answer carries the pictures.
     """
     check_scope(caller.key, "generate")
+    if ctx.stopping.is_set():
+        raise TransientError("the server is stopping", hint="try again in a minute")
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind == "application/json":
         return await make_plain(ctx, caller, await request.body(), idempotency_key, request)
