@@ -122,7 +122,7 @@ export const words = {
     unlockTitle: 'Unlock your vault',
     unlockText: (name: string) => `Signed in as ${name}. Your pictures stay sealed until you unlock them.`,
     name: 'Name',
-    nameHint: '3 to 32 letters, digits, dots or dashes. Not your e-mail address.',
+    nameHint: 'Up to 32 letters, digits, dots or dashes. Not your e-mail address.',
     password: 'Password',
     passwordHint: 'At least 10 characters. A few unrelated words work well.',
     passwordAgain: 'Password again',

@@ -77,7 +77,8 @@ def new_context(chromium: Browser, *, theme: str = "dark", **more: Any) -> Brows
     context = chromium.new_context(**(options | more))
     context.set_default_timeout(90_000)
     context.add_init_script(
-        f"localStorage.getItem('safelight-theme') ?? localStorage.setItem('safelight-theme', '{theme}')"
+        "try { localStorage.getItem('safelight-theme') ?? "
+        f"localStorage.setItem('safelight-theme', '{theme}') }} catch {{}}"
     )
     return context
 

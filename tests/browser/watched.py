@@ -34,5 +34,5 @@ class Watched:
             self.foreign.append(request.url)
 
     def check(self) -> None:
-        assert self.complaints == []
-        assert self.foreign == []
+        assert not self.complaints, self.complaints
+        assert not self.foreign, self.foreign

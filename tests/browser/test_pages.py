@@ -1,0 +1,130 @@
+"""Every page, dark and light: axe finds nothing, and the page stays inside its own policy."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from acts import fresh, generate, go, join, run, shot, tiles
+from conftest import new_context
+from playwright.sync_api import Browser, BrowserContext, Page, expect
+
+AXE = Path(__file__).parents[2] / "studio/node_modules/axe-core/axe.min.js"
+THEMES = ("dark", "light")
+RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+
+Watch = Callable[[BrowserContext], Page]
+
+
+@pytest.fixture(scope="module")
+def member(chromium: Browser, url: str) -> Iterator[BrowserContext]:
+    """Somebody with one private and one public picture, whose vault is open."""
+    context = new_context(chromium)
+    page = context.new_page()
+    join(page, url, fresh("bea"))
+    go(page, "Create")
+    generate(page, "a cat face, cartoon")
+    page.close()
+    yield context
+    context.close()
+
+
+def findings(page: Page) -> list[str]:
+    """What axe finds on the page as it stands."""
+    page.evaluate(AXE.read_text(encoding="utf-8"))
+    result: dict[str, Any] = page.evaluate(
+        "tags => axe.run(document, { runOnly: { type: 'tag', values: tags } })", RULES
+    )
+    return [
+        f"{v['id']}: {node['html'][:160]} ({node['failureSummary'][:200]})"
+        for v in result["violations"]
+        for node in v["nodes"]
+    ]
+
+
+def settle(page: Page) -> None:
+    page.wait_for_load_state("networkidle")
+    page.evaluate("() => Promise.all(document.getAnimations().map(a => a.finished.catch(() => 0)))")
+
+
+@pytest.mark.parametrize("theme", THEMES)
+def test_pages_of_a_guest(chromium: Browser, watch: Watch, url: str, theme: str) -> None:
+    context = new_context(chromium, theme=theme)
+    page = watch(context)
+    found: dict[str, list[str]] = {}
+    for path in ("", "creations", "explore", "trust", "account", "s/shr_0", "nowhere"):
+        page.goto(f"{url}/{path}")
+        settle(page)
+        shot(page, f"guest-{path.replace('/', '-') or 'create'}-{theme}")
+        found[path] = findings(page)
+    page.goto(url)
+    page.get_by_role("button", name="More").click()
+    page.get_by_role("button", name="Visibility").click()
+    found["more and visibility"] = findings(page)
+    page.get_by_role("menuitemradio", name="Private").click()
+    expect(page.get_by_role("dialog")).to_be_visible()
+    settle(page)
+    found["vault dialog"] = findings(page)
+    context.close()
+    assert {k: v for k, v in found.items() if v} == {}
+
+
+@pytest.mark.parametrize("theme", THEMES)
+def test_pages_of_a_member(member: BrowserContext, watch: Watch, url: str, theme: str) -> None:
+    page = watch(member)
+    found: dict[str, list[str]] = {}
+    page.goto(url)
+    page.evaluate("theme => localStorage.setItem('safelight-theme', theme)", theme)
+    page.goto(f"{url}/account")
+    page.get_by_role("main").get_by_role("button", name="Unlock").click()
+    from acts import unlock
+
+    unlock(page)
+    settle(page)
+    shot(page, f"account-{theme}")
+    found["account"] = findings(page)
+    go(page, "Creations")
+    expect(tiles(page).locator("img").first).to_be_visible()
+    settle(page)
+    shot(page, f"creations-{theme}")
+    found["creations"] = findings(page)
+    page.get_by_role("listbox", name="Creations").focus()
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press(" ")
+    expect(page.get_by_text("1 selected")).to_be_visible()
+    found["selecting"] = findings(page)
+    page.keyboard.press("Escape")
+    page.keyboard.press("Enter")
+    details = page.get_by_role("dialog", name="Details")
+    expect(details).to_contain_text("a cat face")
+    settle(page)
+    shot(page, f"details-{theme}")
+    found["details"] = findings(page)
+    for name, title in (("Download", "Download"), ("Share", "Share by link"), ("Delete", "Delete")):
+        details.get_by_role("button", name=name, exact=True).click()
+        expect(page.get_by_role("dialog", name=title)).to_be_visible()
+        settle(page)
+        found[name] = findings(page)
+        page.keyboard.press("Escape")
+        expect(page.get_by_role("dialog")).to_have_count(1)
+    page.close()
+    assert {k: v for k, v in found.items() if v} == {}
+
+
+def test_phone(chromium: Browser, watch: Watch, url: str) -> None:
+    """At phone width nothing is cut off, and the first picture works the same."""
+    context = new_context(chromium, viewport={"width": 390, "height": 844}, has_touch=True)
+    page = watch(context)
+    for path in ("", "explore", "trust", "account"):
+        page.goto(f"{url}/{path}")
+        settle(page)
+        shot(page, f"phone-{path or 'create'}")
+        wide = page.evaluate("document.documentElement.scrollWidth - innerWidth")
+        assert wide <= 0, f"/{path} is {wide} px too wide"
+    page.goto(url)
+    page.get_by_role("button", name="a cat face, cartoon").tap()
+    expect(run(page).get_by_role("button", name="Keep")).to_be_visible(timeout=120_000)
+    shot(page, "phone-first")
+    context.close()
