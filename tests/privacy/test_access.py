@@ -124,7 +124,7 @@ OWNED = [
 BODIES: dict[str, dict[str, Any]] = {
     "passwordStart": {"request": b64(b"x")},
     "passwordFinish": {"upload": b64(b"x"), "password_file": b64(b"x")},
-    "leave": {},
+    "leave": {"proof": {"login": "none", "finish": b64(b"x")}},
     "passkeyRegisterFinish": {"ticket": "none", "credential": {"id": "AA"}},
     "putUnlockFile": {"file": b64(b"x")},
     "putVaultHead": {"head": b64(b"x")},

@@ -74,9 +74,9 @@ class PasswordFinish(In):
 
 
 class Leave(In):
-    """Leaving for good. ``proof`` as for a change of password."""
+    """Leaving for good: the password must be given now, however fresh the session is."""
 
-    proof: LoginProof | None = None
+    proof: LoginProof
 
 
 class Verification(Out):
@@ -151,9 +151,7 @@ async def password_finish(body: PasswordFinish, ctx: Ctx, member: SignedIn) -> E
 
 
 @router.delete("/account", operation_id="leave")
-async def leave(
-    ctx: Ctx, member: SignedIn, body: Annotated[Leave, Body(default_factory=Leave)]
-) -> Response:
+async def leave(ctx: Ctx, member: SignedIn, body: Annotated[Leave, Body()]) -> Response:
     """Leave: every row, key and blob of this account is deleted. Cannot be undone."""
     await check_proof(ctx, member, body.proof)
     await ctx.desk.leave(member.account.id)
