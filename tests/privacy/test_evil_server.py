@@ -8,6 +8,7 @@ and looked through. Attack 14 (a forked ledger) is a forked vault head here: the
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -127,16 +128,13 @@ def evil() -> Evil:
 
 @pytest.fixture
 def device(anna: Person, evil: Evil, tmp_path: Path) -> Iterator[Studio]:
-    """A new device of Anna's, unlocked while the server was still honest."""
-    with Studio(anna.studio.link.origin, tmp_path / "device", transport=evil) as studio:
-        studio.unlock("anna", PASSWORD)
-        studio.link.profile.pin_fleet(studio.link.origin, fleet_key(studio))
+    """Anna's device as it was while the server was still honest, now behind the evil one."""
+    copy = tmp_path / "device"
+    shutil.copytree(anna.studio.link.profile.folder, copy)
+    shutil.rmtree(copy / "segments", ignore_errors=True)
+    with Studio(anna.studio.link.origin, copy, transport=evil) as studio:
         yield studio
         assert_nothing_said(evil)
-
-
-def fleet_key(studio: Studio) -> str:
-    return str(httpx.get(f"{studio.link.origin}/api/v1/darkrooms").json()["fleet_key"])
 
 
 def assert_nothing_said(evil: Evil) -> None:
@@ -208,8 +206,9 @@ def test_e04_expired_note(anna: Person, evil: Evil, tmp_path: Path) -> None:
     clock = FixedClock(datetime.now(UTC))
     origin = anna.studio.link.origin
     old = httpx.get(f"{origin}/api/v1/darkrooms").json()["notes"]
-    with Studio(origin, Profile(tmp_path, clock=clock), transport=evil, clock=clock) as studio:
-        studio.unlock("anna", PASSWORD)
+    shutil.copytree(anna.studio.link.profile.folder, tmp_path / "device")
+    profile = Profile(tmp_path / "device", clock=clock)
+    with Studio(origin, profile, transport=evil, clock=clock) as studio:
         evil.rewrite = on("/api/v1/darkrooms", lambda v: v.update(notes=old))
         clock.at += timedelta(minutes=11)
         with pytest.raises(KeyNoteError):

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]
 
-_DURATION = re.compile(r"(\d{1,6}(?:\.\d{1,3})?)([smhd])")
+_DURATION = re.compile(r"([0-9]{1,6}(?:\.[0-9]{1,3})?)([smhd])")
 _DAY_SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
 MAX_SECRET_BYTES = 4_096
 
