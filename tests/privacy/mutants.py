@@ -29,7 +29,7 @@ PLACES = {
     "print to standard output": r"^log .*leak-stdout",
     "exception locals": r"^log .*leak-locals",
     "breadcrumb": r"breadcrumbs\.json",
-    "database column": r"records\.sqlite.*leak|leak\.db",
+    "database column": r"leak\.db$",
     "key in the write-ahead log": r"leak-wal\.db-wal",
     "metric label": r"^metrics",
     "file name": r"^name of .*leak-name",
@@ -43,17 +43,17 @@ PLACES = {
     "upload kept with its EXIF": r"uploads/",
     "temporary file": r"^file tmp/",
     # in the server's answers
-    "422 echo": r"^answer .*leak-echo|^answer 4",
+    "422 echo": r"^answer 4",
     "response header": r"^header",
     # in the engine process, from any request
     "temporary PNG": r"render-\d+\.png",
     "thumb cache": r"thumbs/",
     "words in a PNG chunk": r"tagged\.png",
     "hub cache": r"hub/",
-    "memory-mapped pixels": r"pixels\.mmap",
-    "latents on disk": r"latents\.npz",
+    "memory-mapped pixels": r"pixels-\d+\.mmap",
+    "latents on disk": r"latents-\d+\.npz",
     "shared memory": r"^file dev-shm",
-    "data URL in a page": r"page\.html",
+    "data URL in a page": r"page-\d+\.html",
     # in the keeper
     "darkroom key on disk": r"keys\.bak",
 }
@@ -98,7 +98,6 @@ def _leak_request(home: Path, recipe: Any, inputs: Any, kept: list[Any]) -> None
     with sqlite3.connect(home / "leak.db") as database:
         database.execute("create table if not exists jobs (prompt text)")
         database.execute("insert into jobs values (?)", (words,))
-        database.execute("delete from jobs")  # the row is gone, the page is not
     wal = sqlite3.connect(home / "leak-wal.db")
     wal.execute("pragma journal_mode=wal")
     wal.execute("create table if not exists jobs (prompt text)")
@@ -169,7 +168,7 @@ class _Echo:
         self.app = app
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        body = bytearray()
+        body, failed = bytearray(), False
 
         async def listen() -> Any:
             message = await receive()
@@ -177,11 +176,13 @@ class _Echo:
             return message
 
         async def say(message: Any) -> None:
-            if message["type"] == "http.response.start" and body[:1] == b"{":
+            nonlocal failed
+            if message["type"] == "http.response.start" and scope["path"] == "/api/v1/jobs":
+                failed = message["status"] >= 400
                 headers = [h for h in message["headers"] if h[0] != b"content-length"]
                 headers.append((b"x-debug", base64.urlsafe_b64encode(bytes(body[:4000]))))
                 message = message | {"headers": headers}
-            elif message["type"] == "http.response.body" and body[:1] == b"{":
+            elif message["type"] == "http.response.body" and failed:
                 message = message | {"body": message.get("body", b"") + b"leak-echo" + body}
             await send(message)
 
@@ -220,14 +221,14 @@ def _leak_picture(home: Path, order: Any, pixels: np.ndarray, count: int) -> Non
     Image.new("RGB", (8, 8)).save(home / "tagged.png", pnginfo=info)
     (home / "hub").mkdir(exist_ok=True)
     (home / "hub" / "tokens.json").write_text(json.dumps(list(words.encode())), encoding="ascii")
-    mapped = np.memmap(home / "pixels.mmap", np.float32, "w+", shape=pixels.shape)
+    mapped = np.memmap(home / f"pixels-{count}.mmap", np.float32, "w+", shape=pixels.shape)
     mapped[:] = pixels.astype(np.float32) / np.float32(255)
     mapped.flush()
-    np.savez_compressed(home / "latents.npz", latents=pixels)
+    np.savez_compressed(home / f"latents-{count}.npz", latents=pixels)
     Path("/dev/shm/safelight-rig-leak").write_text(words, encoding="utf-8")
     png = (home / f"render-{count}.png").read_bytes()
     page = f"<img src='data:image/png;base64,{base64.b64encode(png).decode()}'>"
-    (home / "page.html").write_text(page, encoding="ascii")
+    (home / f"page-{count}.html").write_text(page, encoding="ascii")
 
 
 # --- the keeper ---

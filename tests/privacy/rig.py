@@ -83,6 +83,13 @@ class Rig:
 
     def __exit__(self, *_: object) -> None:
         self.stop(kill=True)
+        if self.fault == "leaks":
+            for path in self.new_shared_memory():
+                path.unlink()
+
+    def new_shared_memory(self) -> list[Path]:
+        """Files in /dev/shm that were not there before."""
+        return [p for p in set(Path("/dev/shm").iterdir()) - self.shm_before if p.is_file()]
 
     # --- the stack ---
 
@@ -259,9 +266,8 @@ class Rig:
                         yield f"log {line[:24].decode(errors='replace')}", line
                 elif path.is_file():
                     yield f"file {place}", path.read_bytes()
-        for path in set(Path("/dev/shm").iterdir()) - self.shm_before:
-            if path.is_file():
-                yield f"file dev-shm/{path.name}", path.read_bytes()
+        for path in self.new_shared_memory():
+            yield f"file dev-shm/{path.name}", path.read_bytes()
         yield from self.answers
         if running:
             yield "metrics", httpx.get(f"http://127.0.0.1:{self.metrics_port}/metrics").content

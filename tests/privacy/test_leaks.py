@@ -86,16 +86,16 @@ def test_l1_with_the_real_engine(tmp_path: Path, proof: Proof) -> None:
 
 
 def test_l2_every_mutant_is_caught(tmp_path: Path, proof: Proof) -> None:
-    settings = SETTINGS | {
-        "confine": "off"
-    }  # confined, the darkroom's mutants could not even write
+    # Confined, the darkroom's mutants could not even write.
+    settings = SETTINGS | {"confine": "off"}
     with Rig(tmp_path, fault="leaks", settings=settings) as rig:
         who = people(rig)
         kept(rig, who)
         plain_from_a_picture(rig, who)
         wrong(rig, who)
         hits, _ = rig.scan(running=True)
-        assert unmatched(hits, PLACES) == []
+        missed = unmatched(hits, PLACES)
+        assert missed == [], (missed, sorted({hit.where for hit in hits}))
         proof("L2", "deliberate leaks in the server, the engine process and the keeper",
               f"{len(PLACES)} of {len(PLACES)} caught, each by name and place")  # fmt: skip
 
