@@ -11,8 +11,9 @@ from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
-from running import Running
 from watched import Watched
+
+from running import Running
 
 ROOT = Path(__file__).parents[2]
 STATIC = ROOT / "src/safelight/server/static"

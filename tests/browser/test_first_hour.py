@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from acts import drawn, fresh, generate, go, make_vault, run, shot, tiles, unlock
-from conftest import new_context
 from playwright.sync_api import Browser, BrowserContext, Page, expect
+
+from conftest import new_context
 
 Watch = Callable[[BrowserContext], Page]
 
