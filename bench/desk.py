@@ -6,7 +6,6 @@ import asyncio
 import os
 import shutil
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
@@ -167,7 +166,7 @@ async def pages() -> list[Row]:
 async def submissions() -> list[Row]:
     """Each on its own, while a process computes on every core as an engine does."""
     times = []
-    worker = subprocess.Popen([sys.executable, "-c", _WORK])
+    worker = await asyncio.create_subprocess_exec(sys.executable, "-c", _WORK)
     try:
         async with open_desk(queue_limit=100_000) as desk:
             account = await add_account(desk, "anna")
@@ -182,7 +181,7 @@ async def submissions() -> list[Row]:
                 await asyncio.sleep(0.005)
     finally:
         worker.kill()
-        worker.wait()
+        await worker.wait()
     return [
         Row(
             name="submission on disk, while a darkroom works, p99",

@@ -139,7 +139,7 @@ async def test_the_log_is_cleared_by_itself_soon_after_an_erasure(
 ) -> None:
     import asyncio
 
-    from safelight.store import keys as module
+    from safelight.store import database as module
 
     assert module.SCRUB_SECONDS <= 30  # the promise is 60 s
     monkeypatch.setattr(module, "SCRUB_SECONDS", 0.01)

@@ -75,7 +75,7 @@ class Desk(Accounts, Sweep, Dispatch):
         with suppress(TransientError):  # a store is away; the hourly round comes
             await self.blobs.remove_stumps()
             await self.go_on()
-        self._scrub_soon()
+        self.records.database.scrub_soon()
 
     def _take_lock(self) -> None:
         """One desk for each SQLite file: a running job of another life is then surely lost."""

@@ -31,4 +31,4 @@ class Leaving(Publications):
             )
             await self.records.people.drop_blobs(names)
         await self.records.people.erase(account)
-        self._scrub_soon()
+        self.records.database.scrub_soon()

@@ -125,7 +125,7 @@ class Library(Finishing):
         await self.keys_store.erase(blobs=names, jobs=jobs, shares=shares)
         await self.blobs.delete([f"{name}-{part}" for name in names for part in PARTS] + public)
         await self.records.assets.erase(gone)
-        self._scrub_soon()
+        self.records.database.scrub_soon()
 
     async def export(self, account: str) -> AsyncIterator[tuple[str, bytes]]:
         """Everything of an account's, as paths and sealed bytes that stock tools open."""

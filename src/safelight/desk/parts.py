@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine
-from contextlib import suppress
 from typing import Any
 
 from safelight.desk.door import Door
@@ -12,14 +11,11 @@ from safelight.desk.fleet import Fleet
 from safelight.desk.offrecord import OffRecord
 from safelight.desk.rings import Rings
 from safelight.desk.turns import Turns
-from safelight.errors import TransientError
 from safelight.ids import Clock
 from safelight.settings import Settings
 from safelight.store.blobs import Blobs
 from safelight.store.keys import Keys
 from safelight.store.records import Records
-
-SCRUB_SECONDS = 5.0
 
 
 class Parts:
@@ -42,22 +38,6 @@ class Parts:
         self._under_way: set[asyncio.Task[None]] = set()
         self._working: set[str] = set()
         self._draining = False
-        self._scrubbing: asyncio.Task[None] | None = None
-
-    def _scrub_soon(self) -> None:
-        """Clear what deleted rows left in the records' write-ahead log, within seconds.
-
-        A crash before that leaves the log; :meth:`Desk.open` clears it.
-        """
-        if self._scrubbing is None or self._scrubbing.done():
-            self._scrubbing = self._beside(self._scrub())
-
-    async def _scrub(self) -> None:
-        done = False
-        while not done:
-            await asyncio.sleep(SCRUB_SECONDS)
-            with suppress(TransientError):  # the records are away; perhaps not next time
-                done = await self.records.database.scrub()
 
     def _beside(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Run something beside the rest until it ends or the desk closes."""

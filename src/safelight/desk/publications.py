@@ -57,7 +57,7 @@ class Publications(Shares):
         if blob is None:
             raise NotFoundError(_GONE)
         await self.blobs.delete([blob])
-        self._scrub_soon()
+        self.records.database.scrub_soon()
 
     async def publications(self, account: str) -> list[Publication]:
         """An account's own publications, newest first."""

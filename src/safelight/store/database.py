@@ -23,6 +23,8 @@ from safelight.store.durable import durable
 
 READERS = 4
 BUSY_SECONDS = 30
+SCRUB_SECONDS = 5.0
+"""How long after an erasure the log is cleared; several erasures in that time share one."""
 _VERSION_TABLE = "alembic_version"
 
 
@@ -47,6 +49,8 @@ class Database:
         self._turn: AbstractAsyncContextManager[Any] = (
             asyncio.Lock() if self.is_sqlite else nullcontext()
         )
+        self._dirty = False
+        self._scrubbing: asyncio.Task[None] | None = None
         if self.is_sqlite:
             self._readers = _sqlite(url, READERS, None, "FULL")
             self._writer = _sqlite(url, 1, "IMMEDIATE", "FULL")
@@ -70,7 +74,12 @@ class Database:
             await connection.run_sync(self._upgrade)
 
     async def close(self) -> None:
-        """Close every connection."""
+        """Scrub if something was erased, then close every connection."""
+        if self._scrubbing is not None:
+            self._scrubbing.cancel()
+            await asyncio.gather(self._scrubbing, return_exceptions=True)
+            if self._dirty:
+                await self.scrub()
         if self.is_sqlite:
             await self._lazy_writer.dispose()
             await self._readers.dispose()
@@ -118,6 +127,22 @@ class Database:
                     return True
                 row = (await connection.execute(text("PRAGMA wal_checkpoint(TRUNCATE)"))).one()
                 return int(row[0]) == 0
+
+    def scrub_soon(self) -> None:
+        """:meth:`scrub` within seconds. A crash before that leaves the log for the next start."""
+        self._dirty = True
+        if self._scrubbing is None or self._scrubbing.done():
+            self._scrubbing = asyncio.create_task(self._scrub_until_clean())
+
+    async def _scrub_until_clean(self) -> None:
+        while self._dirty:
+            await asyncio.sleep(SCRUB_SECONDS)
+            self._dirty = False  # before: what is erased during the scrub needs another
+            try:
+                done = await self.scrub()
+            except TransientError:  # the database is away; perhaps not next time
+                done = False
+            self._dirty = self._dirty or not done
 
     def _upgrade(self, connection: Connection) -> None:
         inspector = inspect(connection)

@@ -7,7 +7,6 @@ may live only as long as the erasure horizon; :meth:`Keys.backup` keeps to that 
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -22,9 +21,6 @@ from safelight.store import key_tables
 from safelight.store.database import Database
 from safelight.store.key_tables import bundles, credentials, envelopes, replies, vault_files
 from safelight.store.times import from_us, maybe_us, to_us
-
-SCRUB_SECONDS = 5.0
-"""How long after an erasure the log is truncated; several erasures in that time share one."""
 
 _ENVELOPES = select(envelopes.c.blob, envelopes.c.envelope).where(
     envelopes.c.blob.in_(bindparam("names", expanding=True))
@@ -61,7 +57,6 @@ class Keys:
     def __init__(self, url: str) -> None:
         self.database = Database(url, key_tables.metadata, head=key_tables.HEAD, migrations="keys")
         self._db = self.database
-        self._scrubbing: asyncio.Task[None] | None = None
 
     async def open(self) -> None:
         """Make the tables or bring them up to date, and scrub what a crash left in the log."""
@@ -71,10 +66,6 @@ class Keys:
 
     async def close(self) -> None:
         """Scrub if something was erased, then close every connection."""
-        if self._scrubbing is not None:
-            self._scrubbing.cancel()
-            self._scrubbing = None
-            await self._db.scrub()
         await self._db.close()
 
     # --- envelopes and replies ---
@@ -148,14 +139,14 @@ class Keys:
             ):
                 if names:
                     await connection.execute(delete(table).where(column.in_(list(names))))
-        self._erased()
+        self._db.scrub_soon()
 
     async def erase_account(self, account: str) -> None:
         """Destroy everything here that belongs to an account."""
         async with self._db.write("erase-account") as connection:
             for table in (envelopes, replies, bundles, vault_files, credentials):
                 await connection.execute(delete(table).where(table.c.account == account))
-        self._erased()
+        self._db.scrub_soon()
 
     async def old_envelopes(self, before: datetime, after: str, limit: int) -> list[str]:
         """Names above ``after`` of envelopes older than ``before``, in order: for the sweeper."""
@@ -193,7 +184,7 @@ class Keys:
             )
             count = int(gone.rowcount) + int(files.rowcount)
         if count:
-            self._erased()
+            self._db.scrub_soon()
         return count
 
     # --- credentials and vault files ---
@@ -264,7 +255,7 @@ class Keys:
                 await connection.execute(
                     _PUT_FILE, {"account": account, "method": method, "file": file, "until": None}
                 )
-        self._erased()
+        self._db.scrub_soon()
         return True
 
     async def put_file(
@@ -276,7 +267,7 @@ class Keys:
                 _PUT_FILE,
                 {"account": account, "method": method, "file": file, "until": maybe_us(until)},
             )
-        self._erased()
+        self._db.scrub_soon()
 
     async def files(self, account: str, now: datetime) -> dict[str, bytes]:
         """Every vault file of an account that is in force, by method."""
@@ -299,7 +290,7 @@ class Keys:
                     vault_files.c.account == account, vault_files.c.method == method
                 )
             )
-        self._erased()
+        self._db.scrub_soon()
         return bool(found.rowcount)
 
     # --- share bundles ---
@@ -322,17 +313,6 @@ class Keys:
         return None if row is None else bytes(row[0])
 
     # --- erasure and backups ---
-
-    def _erased(self) -> None:
-        if self._scrubbing is None or self._scrubbing.done():
-            self._scrubbing = asyncio.create_task(self._scrub_soon())
-
-    async def _scrub_soon(self) -> None:
-        done = False
-        while not done:
-            await asyncio.sleep(SCRUB_SECONDS)
-            done = await self._db.scrub()
-        self._scrubbing = None
 
     async def scrub(self) -> bool:
         """Clear the write-ahead log now; False if a reader was in the way."""
