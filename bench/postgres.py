@@ -35,7 +35,9 @@ def server() -> Iterator[str | None]:
         port = probe.getsockname()[1]
     data = str(folder / "data")
     _run(f"{BIN}/initdb", "-D", data, "-A", "trust", "-U", "safelight")
-    options = f"-p {port} -k {folder} -c listen_addresses=127.0.0.1"
+    options = (
+        f"-p {port} -k {folder} -c listen_addresses=127.0.0.1 -c dynamic_shared_memory_type=mmap"
+    )
     _run(f"{BIN}/pg_ctl", "-D", data, "-o", options, "-l", f"{folder}/log", "-w", "start")
     try:
         for name in ("records", "keys"):

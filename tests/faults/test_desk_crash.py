@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +59,16 @@ def victim(tmp_path: Path) -> Iterator[Victim]:
     found.close()
 
 
+Proof = Callable[[str, str, str], None]
+
+
+def told(kills: int, victim: Victim) -> str:
+    return (
+        f"{kills} kills, 0 kept assets lost, 0 double charges, slowest recovery"
+        f" {victim.slowest:.1f} s, {victim.orphans} orphans swept"
+    )
+
+
 WRITES = {
     "submit", "finish", "envelopes", "blob", "publish", "unpublish", "bundle", "share", "revoke",
     "erase-mark", "erase-keys", "blob-delete", "erase-rows", "asset", "asset-replace", "cancelled",
@@ -66,40 +76,31 @@ WRITES = {
 }  # fmt: skip
 
 
-def test_a_kill_at_every_kind_of_write_loses_nothing(
-    victim: Victim, record_property: pytest.FixtureRequest
-) -> None:
+def test_a_kill_at_every_kind_of_write_loses_nothing(victim: Victim, proof: Proof) -> None:
     names = victim.ask(kind="list")["names"]
     assert {name.partition(":")[0] for name in names} >= WRITES
     first = [names.index(name) for name in dict.fromkeys(names)]
     for point in first:
         assert victim.ask(kind="point", point=point)["killed"], names[point]
-    record_property("kills", len(first))
-    record_property("slowest recovery, s", round(victim.slowest, 2))
+    proof("R1", "kill -9 at every kind of durable write of the desk", told(len(first), victim))
 
 
 @pytest.mark.proof
 @pytest.mark.timeout(3_600)
-def test_a_kill_at_every_write_loses_nothing(
-    victim: Victim, record_property: pytest.FixtureRequest
-) -> None:
+def test_a_kill_at_every_write_loses_nothing(victim: Victim, proof: Proof) -> None:
     names = victim.ask(kind="list")["names"]
     killed = sum(victim.ask(kind="point", point=point)["killed"] for point in range(len(names)))
     # What is noted at leisure comes more or less often, so the last moments may not be reached.
     assert killed >= len(names) - 4
-    record_property("kills", killed)
-    record_property("slowest recovery, s", round(victim.slowest, 2))
+    proof("R1", "kill -9 at every durable write of the desk", told(killed, victim))
 
 
 @pytest.mark.proof
 @pytest.mark.timeout(7_200)
-def test_a_thousand_kills_at_any_moment_lose_nothing(
-    victim: Victim, record_property: pytest.FixtureRequest
-) -> None:
+def test_a_thousand_kills_at_any_moment_lose_nothing(victim: Victim, proof: Proof) -> None:
     seconds = victim.ask(kind="list")["seconds"]
     killed = 0
     for seed in range(RANDOM_KILLS):
         killed += victim.ask(kind="timer", seed=seed, seconds=seconds)["killed"]
     assert killed > RANDOM_KILLS / 2
-    record_property("kills", killed)
-    record_property("slowest recovery, s", round(victim.slowest, 2))
+    proof("R1", "kill -9 of the desk at any moment", told(killed, victim))

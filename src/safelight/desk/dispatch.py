@@ -14,11 +14,12 @@ from typing import Any
 
 from safelight.desk.finishing import Finishing
 from safelight.desk.fleet import Fleet, Outcome
-from safelight.desk.jobs import failure
+from safelight.desk.jobs import ending, failure
 from safelight.desk.rings import Rings
 from safelight.errors import DarkroomError, ExpiredError, SafelightError
+from safelight.ids import b64
 from safelight.policy.plans import DEFAULT_PLAN, PLANS, Plan
-from safelight.records import Job
+from safelight.records import JOB_ENDED, Job
 
 
 class Dispatch(Finishing):
@@ -51,6 +52,7 @@ class Dispatch(Finishing):
         await self._recover(all_running=False)
         if not self.records.database.is_sqlite:
             await self._load_queue()
+            await self._hear_of_other_desks()
 
     async def _recover(self, *, all_running: bool) -> None:
         queued, failed = await self.records.jobs.recover(
@@ -68,6 +70,17 @@ class Dispatch(Finishing):
                 if account not in plans:
                     plans[account] = await self._plan_of(account)
                 self._enqueue(account, job, plans[account])
+
+    async def _hear_of_other_desks(self) -> None:
+        """Tell those who follow a job here that another desk has ended it."""
+        for job in self._rings.going_on():
+            if job in self._working or job in self._off_record:
+                continue
+            found = await self.records.jobs.get(job)
+            if found is not None and found.state in JOB_ENDED:
+                self._turns.remove(job)
+                reply = await self.keys_store.reply(job, self.clock.now())
+                self._rings.end(job, found.state, self.clock.now(), reply=reply, **ending(found))
 
     async def _plan_of(self, account: str | None) -> Plan:
         if account is None:
@@ -196,6 +209,4 @@ class _Hearing:
 
     def preview(self, sealed: bytes) -> None:
         """A sealed preview."""
-        from safelight.ids import b64
-
         self._rings.tell(self._job, "preview", sealed=b64(sealed))

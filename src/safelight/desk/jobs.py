@@ -9,8 +9,15 @@ from typing import Any
 
 from safelight.desk.parts import Parts
 from safelight.desk.rings import Event
-from safelight.errors import ForbiddenError, NotFoundError, RequestError
-from safelight.ids import new_id, sha256_hex
+from safelight.errors import (
+    ForbiddenError,
+    NotFoundError,
+    QuotaError,
+    RequestError,
+    SafelightError,
+    all_errors,
+)
+from safelight.ids import b64, new_id, sha256_hex
 from safelight.policy.plans import DEFAULT_PLAN, PLANS, Plan, check_plan, price
 from safelight.records import JOB_ENDED, Account, CostHeader, Job, Protection, Retention
 from safelight.store.records.submitting import Limits
@@ -177,8 +184,6 @@ class Jobs(Parts):
 
     async def _check_month(self, account: str, monthly: int, job: Job) -> None:
         """Take an off-the-record job back out if this month's tokens do not cover it."""
-        from safelight.errors import QuotaError
-
         used, held = await self.records.jobs.usage(account, job.created_at.strftime("%Y-%m-01"))
         if used + held + self._off_record.held_tokens(account) > monthly:
             now = self.clock.now()
@@ -194,20 +199,21 @@ class Jobs(Parts):
 
     async def _end_of(self, job: Job, after: int) -> Event:
         """The last event of a job whose ring is gone."""
+        data = ending(job)
         if job.state in ("done", "refused"):
-            from safelight.ids import b64
-
             reply = await self.reply(job.id)
-            told = {"reply": None if reply is None else b64(reply), "assets": list(job.assets)}
-            return Event(seq=after + 1, type=job.state, data=told)
-        if job.state == "failed":
-            return Event(seq=after + 1, type="failed", data=failure(job.error_code))
-        return Event(seq=after + 1, type=job.state, data={})
+            data = {"reply": None if reply is None else b64(reply), **data}
+        return Event(seq=after + 1, type=job.state, data=data)
+
+
+def ending(job: Job) -> dict[str, Any]:
+    """What the last event of an ended job says, beside its reply."""
+    if job.state in ("done", "refused"):
+        return {"assets": list(job.assets)}
+    return failure(job.error_code) if job.state == "failed" else {}
 
 
 def failure(code: str | None) -> dict[str, Any]:
     """What a failed job's event says: the code of one of our errors and its hint."""
-    from safelight.errors import SafelightError, all_errors
-
     hints = {error.code: error.default_hint for error in reversed(all_errors())}
     return {"code": code, "hint": hints.get(code or "", SafelightError.default_hint)}

@@ -113,6 +113,10 @@ class Rings:
         ring = self._rings.get(job)
         return None if ring is None else ring.reply
 
+    def going_on(self) -> list[str]:
+        """Jobs that are followed here and have not ended."""
+        return [job for job, ring in self._rings.items() if ring.ended_at is None]
+
     def forget(self, job: str) -> None:
         """Drop a job's events and its reply."""
         ring = self._rings.pop(job, None)

@@ -1,4 +1,4 @@
-"""What the database says when it cannot work, and how little it does when there is nothing to do."""
+"""What the database says when it cannot work, and how little it does when nothing is to do."""
 
 from __future__ import annotations
 
