@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import httpx
@@ -33,6 +34,7 @@ from safelight.errors import (
     NotFoundError,
     RequestError,
     RollbackError,
+    SafelightError,
     SealError,
     TransientError,
 )
@@ -576,6 +578,74 @@ def test_e16_a_reply_of_another_request(device: Studio, evil: Evil) -> None:
     evil.before = None
     device.delete([a.id for a in device.assets() if a.entry is None] or [earlier.pictures[0].asset])
     REFUSED.add("E16")
+
+
+def mutated(data: bytes, random: Random) -> bytes:
+    """One change: a flipped bit, a byte put in or taken out, a cut, a swap, or other digits."""
+    at = random.randrange(len(data) + 1) if data else 0
+    match random.randrange(6):
+        case 0 if data:
+            at = random.randrange(len(data))
+            return data[:at] + bytes([data[at] ^ 1 << random.randrange(8)]) + data[at + 1 :]
+        case 1:
+            return data[:at] + random.randbytes(1) + data[at:]
+        case 2 if data:
+            return data[:at] + data[at + random.randrange(1, 40) :]
+        case 3:
+            return data[:at]
+        case 4:
+            other = random.randrange(len(data) + 1)
+            low, high = sorted((at, other))
+            return data[:low] + data[high:] + data[low:high]
+        case _:
+            found = [i for i, c in enumerate(data) if 48 <= c < 58]
+            if not found:
+                return data + b"0"
+            at = random.choice(found)
+            return data[:at] + str(random.randrange(10)).encode() + data[at + 1 :]
+
+
+@pytest.mark.parametrize(
+    "count", [300, pytest.param(10_000, marks=pytest.mark.proof)], ids=["quick", "all"]
+)
+def test_mutated_answers_never_open_to_something_else(
+    device: Studio,
+    evil: Evil,
+    pictures: tuple[str, str],
+    count: int,
+    proof: Callable[[str, str, str], None],
+) -> None:
+    """Every answer on the way to a picture, changed at random: the picture itself, or an error."""
+    recorded: dict[str, httpx.Response] = {}
+
+    def record(request: httpx.Request, answer: httpx.Response) -> None:
+        recorded[request.url.path] = answer
+
+    evil.rewrite = record
+    picture = device.open(pictures[0]).data
+    assert len(recorded) == 4, "head, segment, asset and its full object"
+
+    random, refused = Random(7), 0
+    for _ in range(count):
+        target = random.choice(sorted(recorded))
+
+        def replay(request: httpx.Request, target: str = target) -> httpx.Response:
+            answer = recorded[request.url.path]
+            content = answer.content
+            if request.url.path == target:
+                content = mutated(content, random)
+            return httpx.Response(answer.status_code, content=content)
+
+        evil.before = replay
+        shutil.rmtree(device.link.profile.folder / "segments", ignore_errors=True)
+        try:
+            assert device.open(pictures[0]).data == picture
+        except SafelightError:
+            refused += 1
+    evil.before = None
+    evil.sent.clear()
+    assert refused > count / 2
+    proof("E", "mutations of any answer on the way to a picture", f"0 of {count} opened wrongly")
 
 
 def test_the_numbers(proof: Callable[[str, str, str], None]) -> None:
