@@ -225,9 +225,9 @@ class Library {
 
   /** A picture that was just made for this account: into the list and the index, and opened. */
   async adopt(id: string): Promise<OpenedAsset> {
+    await this.load();
     const asset = await api.getAsset(id);
     const { entry } = await this.#openMeta(asset);
-    await this.load();
     if (!this.#byId.has(id)) this.#setAssets([asset, ...this.assets]);
     if (!this.entries.has(id)) await this.#writeIndex([entry], []);
     return this.openFull(id);

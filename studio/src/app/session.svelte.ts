@@ -5,13 +5,12 @@ import { ApiError } from '$api/http';
 import { endVault, vault } from '$vault/client';
 import type { Unlocked } from '$vault/calls';
 import { words } from '$words';
+import { dropHold, keepHold, takeHold } from './hold';
 import { news } from './news.svelte';
 import { rememberSignedIn, wasSignedIn } from './remembered';
 
 export type Asking = 'make' | 'sign-in' | 'unlock' | 'recover';
 type Listener = () => void;
-
-const HELD = 'safelight-held';
 
 class Session {
   account = $state<AccountInfo | null>(null);
@@ -66,14 +65,8 @@ class Session {
   }
 
   async #openByItself(): Promise<void> {
-    const held = takeHeld();
-    if (held) {
-      try {
-        return this.#opened(await vault.resume(held));
-      } catch {
-        // Too late, or another tab took it: the password opens it.
-      }
-    }
+    const held = await takeHold();
+    if (held) return this.#opened(held);
     const device = await vault.deviceUnlock().catch(() => null);
     if (!device) return;
     try {
@@ -92,23 +85,7 @@ class Session {
     }
     this.verification = unlocked.verification;
     this.open = true;
-    void this.#keepHold().catch(() => undefined);
-  }
-
-  #held: string | null = null;
-
-  /** Keeps a one-use hold ready, so that a reload of this tab does not ask for the password. Closing it stores nothing. */
-  async #keepHold(): Promise<void> {
-    if (!('navigation' in window)) return;
-    this.#held = (await vault.hold()).held;
-  }
-
-  constructor() {
-    const navigation = (window as { navigation?: EventTarget }).navigation;
-    navigation?.addEventListener('navigate', (event) => {
-      const reload = (event as Event & { navigationType?: string }).navigationType === 'reload';
-      if (reload && this.open && this.#held) putHeld(this.#held);
-    });
+    void keepHold().catch(() => undefined);
   }
 
   // --- making a vault and signing in ---
@@ -208,8 +185,7 @@ class Session {
     this.open = false;
     this.staysOpen = false;
     this.verification = '';
-    takeHeld();
-    this.#held = null;
+    dropHold();
     void vault
       .lock()
       .then(() => vault.deviceForget())
@@ -232,25 +208,6 @@ class Session {
     this.lock('closed');
     this.account = null;
     rememberSignedIn(false);
-  }
-}
-
-function takeHeld(): string | null {
-  try {
-    const held = sessionStorage.getItem(HELD);
-    sessionStorage.removeItem(HELD);
-    const [entry] = performance.getEntriesByType('navigation') as PerformanceNavigationTiming[];
-    return entry?.type === 'reload' ? held : null;
-  } catch {
-    return null;
-  }
-}
-
-function putHeld(held: string): void {
-  try {
-    sessionStorage.setItem(HELD, held);
-  } catch {
-    // The password opens it after the reload.
   }
 }
 

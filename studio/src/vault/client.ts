@@ -8,17 +8,23 @@ interface TrustedFactory {
   createPolicy(name: string, rules: { createScriptURL: (url: string) => string }): { createScriptURL(url: string): unknown };
 }
 
-function trustedUrl(): string {
+const HOLD_URL = '/hold.js';
+
+function trustedUrl(url: string): string {
   const factory = (globalThis as { trustedTypes?: TrustedFactory }).trustedTypes;
-  if (!factory) return workerUrl;
+  if (!factory) return url;
   trusted ??= factory.createPolicy('safelight', {
     createScriptURL: (url) => {
-      if (url !== workerUrl) throw new TypeError('only the vault worker');
+      if (url !== workerUrl && url !== HOLD_URL) throw new TypeError('only our own workers');
       return url;
     },
   });
-  return trusted.createScriptURL(workerUrl) as string;
+  return trusted.createScriptURL(url) as string;
 }
+
+/** The address of the service worker that holds a key over a reload. */
+export const holdUrl = (): string => trustedUrl(HOLD_URL);
+
 let trusted: ReturnType<TrustedFactory['createPolicy']> | null = null;
 
 interface Waiting {
@@ -31,7 +37,7 @@ let next = 1;
 const waiting = new Map<number, Waiting>();
 
 function start(): Worker {
-  const made = new Worker(trustedUrl(), { type: 'module', name: 'vault' });
+  const made = new Worker(trustedUrl(workerUrl), { type: 'module', name: 'vault' });
   made.onmessage = ({ data }: MessageEvent<Answer>) => {
     const asked = waiting.get(data.id);
     waiting.delete(data.id);
@@ -60,13 +66,14 @@ function ask(call: string, args: unknown[]): Promise<unknown> {
   const id = next++;
   return new Promise((resolve, reject) => {
     waiting.set(id, { resolve, reject });
-    worker?.postMessage({ id, call, args: args.map(plain) } satisfies Ask);
+    const ports = args.filter((arg) => arg instanceof MessagePort);
+    worker?.postMessage({ id, call, args: args.map(plain) } satisfies Ask, ports);
   });
 }
 
 /** Svelte's state is made of proxies, which do not cross to a worker. */
 function plain(value: unknown): unknown {
-  if (value instanceof Uint8Array || value === null || typeof value !== 'object') return value;
+  if (value instanceof Uint8Array || value instanceof MessagePort || value === null || typeof value !== 'object') return value;
   if (Array.isArray(value)) return value.map(plain);
   return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, plain(inner)]));
 }

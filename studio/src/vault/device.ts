@@ -2,17 +2,15 @@
  * Keys that this browser keeps and nobody can copy out of it.
  *
  * The device key (opt-in, at most 7 days): a non-extractable X25519 key; vault/device-<id>.age on the server opens
- * with it. The hold: over a reload of the tab, and only then, owner.txt waits in the tab's session storage, sealed with
- * a non-extractable AES key that is used once. Closing the tab stores nothing; locking destroys both.
+ * with it. The hold: over a reload of the tab, owner.txt waits sealed with a key that only a service worker's memory has.
  */
 import * as age from './age';
-import { bech32Of, concat, crockford, fromBase64, random, text, toBase64, utf8 } from './codec';
+import { bech32Of, concat, fromBase64, random, text, toBase64, utf8 } from './codec';
 import { SealError } from './errors';
-import { erase, names, read, write } from './store';
+import { erase, read, write } from './store';
 import type { Bytes } from './types';
 
 const MAX_DAYS = 7;
-const HOLD = 'hold-';
 
 interface DeviceKey {
   id: string;
@@ -40,40 +38,26 @@ export async function deviceKey(): Promise<DeviceKey | null> {
 
 export const forgetDevice = (): Promise<unknown> => erase('device');
 
-interface HoldKey {
-  key: CryptoKey;
-  made: number;
-}
-
-/** Seals owner.txt for a reload that may come. Only the sealed text leaves; it is stored only when the reload comes. */
-export async function hold(owner: string): Promise<string> {
-  await sweep();
-  const key = await crypto.subtle.generateKey({ name: 'AES-GCM', length: 256 }, false, ['encrypt', 'decrypt']);
-  const id = crockford(random(8));
-  await write(HOLD + id, { key, made: Date.now() } satisfies HoldKey);
+/** Seals owner.txt with a key that goes through `port` and nowhere else. */
+export async function hold(owner: string, port: MessagePort): Promise<string> {
+  const raw = random(32);
+  const key = await crypto.subtle.importKey('raw', raw, 'AES-GCM', false, ['encrypt']);
   const iv = random(12);
   const sealed = new Uint8Array(await crypto.subtle.encrypt({ name: 'AES-GCM', iv }, key, utf8(owner)));
-  return `${id}.${toBase64(concat(iv, sealed))}`;
+  port.postMessage(raw);
+  return toBase64(concat(iv, sealed));
 }
 
-/** Undoes {@link hold}, once. */
-export async function release(held: string): Promise<string> {
-  const [id = '', sealed = ''] = held.split('.');
-  const kept = await read<HoldKey>(HOLD + id);
-  await erase(HOLD + id);
-  if (!kept || !sealed) throw new SealError('nothing is held');
-  const bytes = fromBase64(sealed);
-  const opened = await crypto.subtle.decrypt({ name: 'AES-GCM', iv: bytes.subarray(0, 12) }, kept.key, bytes.subarray(12));
+/** Undoes {@link hold} with the key that comes through `port`. */
+export async function release(held: string, port: MessagePort): Promise<string> {
+  const raw = await new Promise<Bytes | null>((resolve) => {
+    port.onmessage = ({ data }) => resolve(data as Bytes | null);
+    setTimeout(() => resolve(null), 3000);
+  });
+  port.close();
+  if (!raw) throw new SealError('nothing is held');
+  const key = await crypto.subtle.importKey('raw', raw, 'AES-GCM', false, ['decrypt']);
+  const bytes = fromBase64(held);
+  const opened = await crypto.subtle.decrypt({ name: 'AES-GCM', iv: bytes.subarray(0, 12) }, key, bytes.subarray(12));
   return text(new Uint8Array(opened));
-}
-
-export const dropHold = (held: string): Promise<unknown> => erase(HOLD + (held.split('.')[0] ?? ''));
-
-/** Keys whose tab was closed open nothing any more; they go after a day. */
-async function sweep(): Promise<void> {
-  for (const name of await names()) {
-    if (!name.startsWith(HOLD)) continue;
-    const kept = await read<HoldKey>(name);
-    if (!kept || Date.now() - kept.made > 86_400_000) await erase(name);
-  }
 }

@@ -1,4 +1,4 @@
-/** The vault's two things in IndexedDB: the device key of "stay unlocked", and the key that holds over a reload. */
+/** The vault's one thing in IndexedDB: the device key of "stay unlocked". */
 
 const NAME = 'safelight';
 const STORE = 'keys';
@@ -30,4 +30,3 @@ async function run<T>(mode: IDBTransactionMode, act: (store: IDBObjectStore) => 
 export const read = <T>(key: string): Promise<T | undefined> => run('readonly', (store) => store.get(key) as IDBRequest<T | undefined>);
 export const write = (key: string, value: unknown): Promise<unknown> => run('readwrite', (store) => store.put(value, key));
 export const erase = (key: string): Promise<unknown> => run('readwrite', (store) => store.delete(key));
-export const names = async (): Promise<string[]> => (await run('readonly', (store) => store.getAllKeys())).map(String);

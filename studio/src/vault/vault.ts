@@ -37,7 +37,6 @@ export class Vault {
   readonly #identities = new Map<string, keys.Identity>();
   #pending: { keys: keys.OwnerKeys; code: Bytes } | null = null;
   #recovering: Bytes | null = null;
-  #held = '';
   readonly #tag = crockford(random(8));
 
   // --- account ---
@@ -145,23 +144,20 @@ export class Vault {
     await device.forgetDevice();
   }
 
-  async hold(): Promise<{ held: string }> {
-    this.#held = await device.hold(keys.ownerText(this.#owner()));
-    return { held: this.#held };
+  async hold(port: MessagePort): Promise<{ held: string }> {
+    return { held: await device.hold(keys.ownerText(this.#owner()), port) };
   }
 
-  async resume(held: string): Promise<Unlocked> {
-    return this.#open(keys.parseOwner(await device.release(held)));
+  async resume(port: MessagePort, held: string): Promise<Unlocked> {
+    return this.#open(keys.parseOwner(await device.release(held, port)));
   }
 
-  async lock(): Promise<void> {
+  lock(): void {
     this.#keys = null;
     this.#pending = null;
     this.#recovering = null;
     this.#index = new LibraryIndex();
     for (const held of [this.#jobs, this.#exchanges, this.#exportKeys, this.#identities]) held.clear();
-    if (this.#held) await device.dropHold(this.#held);
-    this.#held = '';
   }
 
   // --- making pictures ---
