@@ -41,7 +41,7 @@ def _is_digest(value: str) -> bool:
 
 
 def _number(name: str, value: float, low: float, high: float) -> None:
-    if not math.isfinite(value) or not low <= value <= high:
+    if isinstance(value, bool) or not math.isfinite(value) or not low <= value <= high:
         raise RecipeError(f"{name} must be from {low:g} to {high:g}")
 
 
@@ -112,7 +112,7 @@ class Recipe:
     v: int = RECIPE_VERSION
 
     def __post_init__(self) -> None:
-        if self.v != RECIPE_VERSION:
+        if isinstance(self.v, bool) or self.v != RECIPE_VERSION:
             raise RecipeError(
                 f"this recipe is version {self.v}; this program reads {RECIPE_VERSION}"
             )
@@ -131,6 +131,8 @@ class Recipe:
         _number("guidance", self.guidance, 0.0, 30.0)
         _whole("seed", self.seed, 0, MAX_SEED)
         _whole("count", self.count, 1, MAX_COUNT)
+        if not isinstance(self.transparent, bool):
+            raise RecipeError("transparent must be true or false")
         if len(self.adapters) > MAX_ADAPTERS:
             raise RecipeError(f"at most {MAX_ADAPTERS} adapters")
         if len(self.controls) > MAX_CONTROLS:
@@ -203,12 +205,12 @@ class Recipe:
             data["adapters"] = tuple(AdapterUse(**a) for a in data.get("adapters", ()))
             data["controls"] = tuple(ControlUse(**c) for c in data.get("controls", ()))
             for name in ("guidance", "strength"):
-                if isinstance(data.get(name), int):
+                if isinstance(data.get(name), int) and not isinstance(data[name], bool):
                     data[name] = float(data[name])
             return cls(**data)
         except KeyError as error:
             raise RecipeError(f"a recipe needs the field {error.args[0]}") from None
-        except TypeError:
+        except (TypeError, OverflowError):
             raise RecipeError("a recipe lacks a field or has one of the wrong kind") from None
 
     def canonical(self) -> bytes:
@@ -220,7 +222,7 @@ class Recipe:
         """Read :meth:`canonical`. Raises :class:`RecipeError`."""
         try:
             value = json.loads(raw)
-        except ValueError:
+        except (ValueError, RecursionError):
             raise RecipeError("a recipe is not JSON") from None
         if not isinstance(value, dict):
             raise RecipeError("a recipe is not a JSON object")
