@@ -17,7 +17,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -292,12 +292,12 @@ class Rig:
         """Hits, and how many places were looked at. Equal bytes are scanned once."""
         if running:
             time.sleep(max(0.0, self.unpublished + ERASED_SECONDS - time.monotonic()))
-        hits, places, seen = list[Hit](), 0, set[int]()
+        hits, places, seen = list[Hit](), 0, dict[bytes, list[Hit]]()
         for where, data in self.harvest(running=running):
             places += 1
-            if hash(data) not in seen or where.startswith("name"):
-                seen.add(hash(data))
-                hits += self.scanner.scan(data, where)
+            if data not in seen:
+                seen[data] = self.scanner.scan(data, where)
+            hits += [replace(hit, where=where) for hit in seen[data]]
         return hits, places
 
     def memory(self, pid: int) -> list[Hit]:
