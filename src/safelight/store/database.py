@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,10 @@ from safelight.store.durable import durable
 
 READERS = 4
 BUSY_SECONDS = 30
+CHECKPOINT_WRITES = 100
+"""After so many writes the log is copied into the file, beside the work instead of in it."""
+MAX_LOG_PAGES = 16_384
+"""If that does not keep up, a write does it itself at this length: 64 MiB."""
 SCRUB_SECONDS = 5.0
 """How long after an erasure the log is cleared; several erasures in that time share one."""
 _VERSION_TABLE = "alembic_version"
@@ -49,6 +53,8 @@ class Database:
         self._turn: AbstractAsyncContextManager[Any] = (
             asyncio.Lock() if self.is_sqlite else nullcontext()
         )
+        self._writes = 0
+        self._checkpointing: asyncio.Task[None] | None = None
         self._dirty = False
         self._scrubbing: asyncio.Task[None] | None = None
         if self.is_sqlite:
@@ -75,9 +81,11 @@ class Database:
 
     async def close(self) -> None:
         """Scrub if something was erased, then close every connection."""
+        if self._checkpointing is not None:
+            await asyncio.wait({self._checkpointing})
         if self._scrubbing is not None:
             self._scrubbing.cancel()
-            await asyncio.gather(self._scrubbing, return_exceptions=True)
+            await asyncio.wait({self._scrubbing})
             if self._dirty:
                 await self.scrub()
         if self.is_sqlite:
@@ -103,6 +111,7 @@ class Database:
                 with durable(name):
                     async with self._writer.begin() as connection:
                         yield connection
+                self._count_write()
 
     @asynccontextmanager
     async def write_lazily(self, name: str) -> AsyncIterator[AsyncConnection]:
@@ -112,6 +121,7 @@ class Database:
                 with durable(name):
                     async with self._lazy_writer.begin() as connection:
                         yield connection
+                self._count_write()
 
     async def scrub(self) -> bool:
         """Remove what deleted rows leave behind; return False if it must be tried again.
@@ -127,6 +137,18 @@ class Database:
                     return True
                 row = (await connection.execute(text("PRAGMA wal_checkpoint(TRUNCATE)"))).one()
                 return int(row[0]) == 0
+
+    def _count_write(self) -> None:
+        self._writes += 1
+        idle = self._checkpointing is None or self._checkpointing.done()
+        if self.is_sqlite and self._writes >= CHECKPOINT_WRITES and idle:
+            self._writes = 0
+            self._checkpointing = asyncio.create_task(self._checkpoint())
+
+    async def _checkpoint(self) -> None:
+        with suppress(TransientError):  # the next hundred writes try again
+            async with self.read() as connection:
+                await connection.execute(text("PRAGMA wal_checkpoint(PASSIVE)"))
 
     def scrub_soon(self) -> None:
         """:meth:`scrub` within seconds. A crash before that leaves the log for the next start."""
@@ -197,6 +219,7 @@ def _sqlite(url: str, size: int, begin: str | None, synchronous: str) -> AsyncEn
             "temp_store=MEMORY",
             "cache_size=-8192",
             "journal_size_limit=67108864",
+            f"wal_autocheckpoint={MAX_LOG_PAGES}",
         ):
             cursor.execute(f"PRAGMA {pragma}")
         cursor.close()
