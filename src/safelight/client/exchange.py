@@ -32,6 +32,8 @@ from safelight.vault.request import (
 
 READY_SECONDS = 180.0
 NOT_AFTER_MINUTES = 60
+NOTE_MARGIN_SECONDS = 300
+"""A note that is announced for longer than this is used again without asking."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,9 +158,14 @@ def trusted_notes(
 ) -> list[tuple[str, DarkroomKey]]:
     """The darkroom notes in force, checked against the pinned fleet key; one to three.
 
+    Those of a moment ago are used again while they have five minutes left.
+
     Waits for a darkroom that is warming up. Raises :class:`KeyNoteError` if the server shows
     notes and none can be trusted, :class:`TransientError` after three minutes without one.
     """
+    ahead = link.clock.now() + timedelta(seconds=NOTE_MARGIN_SECONDS)
+    if link.notes and all(ahead < key.announced_until for _, key in link.notes):
+        return list(link.notes)
     waited = 0.0
     while True:
         answer = link.wire.get("/api/v1/darkrooms")
@@ -171,7 +178,8 @@ def trusted_notes(
             except KeyNoteError as error:
                 bad = error
         if good:
-            return good[:MAX_DARKROOMS]
+            link.notes[:] = good[:MAX_DARKROOMS]
+            return list(link.notes)
         if bad is not None:
             raise bad
         if waited >= READY_SECONDS:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from safelight.client.profile import Pins, Profile
@@ -10,6 +10,7 @@ from safelight.client.wire import Wire
 from safelight.errors import AuthenticationError, IntegrityError, TransientError
 from safelight.ids import Clock, SystemClock, unb64
 from safelight.vault.identity import OwnerKeys
+from safelight.vault.notes import DarkroomKey
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +20,8 @@ class Link:
     wire: Wire
     profile: Profile
     clock: Clock
+    notes: list[tuple[str, DarkroomKey]] = field(default_factory=list)
+    """Darkroom notes that were fetched and checked a moment ago; emptied when one was of no use."""
 
     @classmethod
     def open(cls, wire: Wire, profile: Profile, clock: Clock | None = None) -> Link:

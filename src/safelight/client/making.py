@@ -86,6 +86,7 @@ def generate(
         try:
             return _finish(link, wish, exchange, job, _follow(link, job, exchange, watcher))
         except (DarkroomKeyLostError, NotFoundError):
+            link.notes.clear()  # they may be those of a darkroom that is gone
             if attempt == ATTEMPTS:
                 raise  # Note [seal again]
     raise AssertionError("unreachable")
