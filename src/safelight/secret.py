@@ -10,8 +10,8 @@ T = TypeVar("T")
 class Secret(Generic[T]):
     """A value that shows itself as ``<secret>`` and is read only by :meth:`reveal`.
 
-    Only ``vault``, ``engine``, ``policy.content``, and the callers' side (``client``, ``cli``) may
-    reveal one; ``tests/privacy/test_secret.py`` checks that. It does not print or pickle its value,
+    Only ``vault``, ``engine``, ``policy.content``, the callers' side (``client``, ``cli``) and the
+    transit door may reveal one; ``tests/privacy/test_secret.py`` checks that. It does not print or pickle its value,
     and compares by value.
     """
 
