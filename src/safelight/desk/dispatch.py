@@ -190,7 +190,7 @@ class Dispatch(Finishing):
     async def _every(self, seconds: float, work: Callable[[], Any]) -> None:
         while True:
             await asyncio.sleep(seconds)
-            with suppress(SafelightError):  # a store is away; perhaps not next time
+            with suppress(Exception):  # a store is away, perhaps; the queue must go on
                 await work()
 
 
