@@ -11,8 +11,8 @@ class Secret(Generic[T]):
     """A value that shows itself as ``<secret>`` and is read only by :meth:`reveal`.
 
     Only ``vault``, ``engine``, ``policy.content``, the callers' side (``client``, ``cli``) and the
-    transit door may reveal one; ``tests/privacy/test_secret.py`` checks that. It does not print or pickle its value,
-    and compares by value.
+    transit door may reveal one; ``tests/privacy/test_secret.py`` checks that. It does not print or
+    pickle its value, and compares by value.
     """
 
     __slots__ = ("_value",)

@@ -35,9 +35,11 @@ def add_parser(subparsers: Subparsers) -> None:
     )
     unlock = verbs.add_parser("unlock", help="sign in, and unlock this device for seven days")
     unlock.add_argument("--name", help="by default the account used last on that server")
-    unlock.add_argument("--password-file", type=Path, metavar="FILE")
+    unlock.add_argument(
+        "--password-file", type=Path, metavar="FILE", help="by default it is asked for"
+    )
     recover = verbs.add_parser("recover", help="set a new password with the recovery code")
-    recover.add_argument("--name", required=True)
+    recover.add_argument("--name", required=True, help="the account")
     recover.add_argument(
         "--code-file", type=Path, metavar="FILE", help="the file of --recovery-out"
     )
@@ -52,7 +54,7 @@ def add_parser(subparsers: Subparsers) -> None:
     trust = verbs.add_parser("trust", help="pin another fleet key, after asking the operator")
     trust.add_argument("fleet_key", metavar="FLEET-KEY", help="64 hexadecimal digits")
     leave = verbs.add_parser("leave", help="delete the account and everything in it")
-    leave.add_argument("--password-file", type=Path, metavar="FILE")
+    leave.add_argument("--password-file", type=Path, metavar="FILE", help="the password")
     leave.add_argument("--yes", action="store_true", help="really do it")
     for verb in verbs.choices.values():
         add_server_options(verb)

@@ -23,7 +23,7 @@ def add_parser(subparsers: Subparsers) -> None:
     create.add_argument("--expires", metavar="TIME", help="such as 30d; by default never")
     verbs.add_parser("list", help="your keys, without their secrets")
     revoke = verbs.add_parser("revoke", help="end a key, at once")
-    revoke.add_argument("key", metavar="ID")
+    revoke.add_argument("key", metavar="ID", help="id of a key, key_...")
     for verb in verbs.choices.values():
         add_server_options(verb)
         verb.add_argument("--json", action="store_true", help="print JSON")

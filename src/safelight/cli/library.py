@@ -20,11 +20,13 @@ def add_parser(subparsers: Subparsers) -> None:
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
     verbs.add_parser("list", help="your own assets, newest first")
     search = verbs.add_parser("search", help="find by words; the words do not leave this machine")
-    search.add_argument("words", nargs="+", metavar="WORD")
+    search.add_argument("words", nargs="+", metavar="WORD", help="a word of the prompt or a tag")
     delete = verbs.add_parser("delete", help="erase assets: first their keys, then their bytes")
-    delete.add_argument("assets", nargs="+", metavar="ID")
+    delete.add_argument("assets", nargs="+", metavar="ID", help="ids of assets, ast_...")
     export = verbs.add_parser("export", help="everything, as files that stock age and tar open")
-    export.add_argument("-o", "--output", type=Path, required=True, metavar="FILE.zip")
+    export.add_argument(
+        "-o", "--output", type=Path, required=True, metavar="FILE.zip", help="the new file"
+    )
     verbs.add_parser("sync", help="take pictures into the index that never reached it")
     for verb in verbs.choices.values():
         add_server_options(verb)

@@ -21,13 +21,15 @@ def add_parser(subparsers: Subparsers) -> None:
     verbs = parser.add_subparsers(dest="models_verb", metavar="VERB", required=True)
     listed = verbs.add_parser("list", help="every model and adapter that is here")
     shown = verbs.add_parser("show", help="one of them, and whether its files are unchanged")
-    shown.add_argument("name", metavar="NAME")
+    shown.add_argument("name", metavar="NAME", help="name or digest")
     added = verbs.add_parser("add", help="take a folder or .safetensors file into the list")
-    added.add_argument("path", type=Path, metavar="PATH")
+    added.add_argument(
+        "path", type=Path, metavar="PATH", help="a diffusers folder or a .safetensors file"
+    )
     pulled = verbs.add_parser("pull", help="download one from a hub; nothing else downloads")
-    pulled.add_argument("repo", metavar="REPO")
+    pulled.add_argument("repo", metavar="REPO", help="owner/name on the hub")
     removed = verbs.add_parser("remove", help="take one out of the list")
-    removed.add_argument("name", metavar="NAME")
+    removed.add_argument("name", metavar="NAME", help="name or digest")
     for verb in (added, pulled):
         verb.add_argument("--name", dest="as_name", metavar="NAME", help="what to call it here")
     added.add_argument("--licence", metavar="TEXT", help="its licence, as its maker states it")

@@ -21,8 +21,10 @@ if TYPE_CHECKING:
 def add_parser(subparsers: Subparsers) -> None:
     """Describe the command."""
     parser = subparsers.add_parser("open", help="fetch an asset, verify it and open it")
-    parser.add_argument("asset", metavar="ID")
-    parser.add_argument("-o", "--output", type=Path, required=True, metavar="FILE")
+    parser.add_argument("asset", metavar="ID", help="id of an asset, ast_...")
+    parser.add_argument(
+        "-o", "--output", type=Path, required=True, metavar="FILE", help="the new file"
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     add_server_options(parser)
     parser.set_defaults(run=run)

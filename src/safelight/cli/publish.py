@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 def add_parser(subparsers: Subparsers) -> None:
     """Describe both commands."""
     publish = subparsers.add_parser("publish", help="make a separate public copy of an asset")
-    publish.add_argument("asset", metavar="ID")
+    publish.add_argument("asset", metavar="ID", help="id of an asset, ast_...")
     publish.add_argument("--words", default="", help="a caption that everybody sees")
     publish.add_argument("--show-name", action="store_true", help="show who published it")
     publish.set_defaults(run=run)

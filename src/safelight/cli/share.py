@@ -25,16 +25,22 @@ def add_parser(subparsers: Subparsers) -> None:
     parser = subparsers.add_parser("share", help="share an asset by link or by name, or open one")
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
     create = verbs.add_parser("create", help="make a share; its link is shown once")
-    create.add_argument("asset", metavar="ID")
+    create.add_argument("asset", metavar="ID", help="id of an asset, ast_...")
     create.add_argument("--expires", default="7d", metavar="TIME", help="such as 7d or 12h")
-    create.add_argument("--passphrase-file", type=Path, metavar="FILE")
+    create.add_argument(
+        "--passphrase-file", type=Path, metavar="FILE", help="also needs this passphrase to open"
+    )
     create.add_argument("--person", metavar="NAME", help="share to this account instead of by link")
     opens = verbs.add_parser("open", help="open a share by its link, or by its id if it names you")
-    opens.add_argument("share", metavar="URL|ID")
-    opens.add_argument("-o", "--output", type=Path, required=True, metavar="FILE")
-    opens.add_argument("--passphrase-file", type=Path, metavar="FILE")
+    opens.add_argument("share", metavar="URL|ID", help="the link, or the id of a share to you")
+    opens.add_argument(
+        "-o", "--output", type=Path, required=True, metavar="FILE", help="the new file"
+    )
+    opens.add_argument(
+        "--passphrase-file", type=Path, metavar="FILE", help="the passphrase, if it has one"
+    )
     revoke = verbs.add_parser("revoke", help="end a share, at once")
-    revoke.add_argument("share", metavar="ID")
+    revoke.add_argument("share", metavar="ID", help="id of a share, shr_...")
     for verb in verbs.choices.values():
         add_server_options(verb)
         verb.add_argument("--json", action="store_true", help="print one JSON object")
