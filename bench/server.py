@@ -38,7 +38,9 @@ import json, sys, time, torch, warnings
 warnings.filterwarnings("ignore")
 from diffusers import StableDiffusionPipeline
 folder, side, steps, count = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4])
-pipe = StableDiffusionPipeline.from_pretrained(folder, local_files_only=True, safety_checker=None)
+pipe = StableDiffusionPipeline.from_pretrained(
+    folder, local_files_only=True, safety_checker=None, torch_dtype=torch.float32
+)
 pipe.set_progress_bar_config(disable=True)
 times = []
 for i in range(count + 2):

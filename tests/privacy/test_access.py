@@ -179,6 +179,10 @@ def test_every_operation_has_a_body_here():
         described = DESCRIPTION["paths"][operation.path][operation.method.lower()]
         content = described.get("requestBody", {}).get("content", {})
         assert ("application/json" in content) == (operation.id in BODIES), operation.id
+        assert described["security"], operation.id
+    for operation in OPERATIONS:
+        described = DESCRIPTION["paths"][operation.path][operation.method.lower()]
+        assert ("security" in described) != (operation.id in PUBLIC), operation.id
     assert len(OPERATIONS) >= 60
 
 

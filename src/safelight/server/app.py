@@ -8,12 +8,14 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from fastapi import FastAPI, Request
+from fastapi.routing import APIRoute
 from starlette.middleware import Middleware
 from starlette.responses import Response
 from starlette.routing import Route
 
 from safelight import __version__
 from safelight.server import handlers
+from safelight.server.auth import needs_account
 from safelight.server.context import Context, context
 from safelight.server.docs_page import docs_page
 from safelight.server.front import Front
@@ -27,6 +29,10 @@ DESCRIPTION = (
     "A private image studio. The server stores only what it cannot open: requests are sealed to a "
     "darkroom, results to their owner. Errors are problem+json and never repeat what was sent."
 )
+_SECURITY = {
+    "bearer": {"type": "http", "scheme": "bearer", "description": "A session's token or a key."},
+    "cookie": {"type": "apiKey", "in": "cookie", "name": "__Host-safelight"},
+}
 _ERRORS: dict[int | str, dict[str, Any]] = {
     "4XX": {"model": Problem, "description": "The request cannot be done; see `code` and `hint`."},
     "5XX": {"model": Problem, "description": "The server cannot do it now; see `code`."},
@@ -96,11 +102,27 @@ def _describe(app: FastAPI) -> dict[str, Any]:
         schemas["PlainRequest"] = plain
         schemas.pop("HTTPValidationError", None)
         schemas.pop("ValidationError", None)
+        found["components"]["securitySchemes"] = _SECURITY
+        closed = _closed()
         for operations in found["paths"].values():
             for operation in operations.values():
                 operation["responses"].pop("422", None)  # ours is a Problem, in 4XX
+                if operation["operationId"] in closed:
+                    operation["security"] = [{name: []} for name in _SECURITY]
         app.openapi_schema = dict(sorted(found.items()))
     return app.openapi_schema
+
+
+def _closed() -> set[str]:
+    """The operations that need an account: those whose routes depend on the check for one."""
+    from safelight.server.routes import routers
+
+    return {
+        route.operation_id
+        for router in routers()
+        for route in router.routes
+        if isinstance(route, APIRoute) and route.operation_id and needs_account(route.dependant)
+    }
 
 
 async def _docs(request: Request) -> Response:

@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import Annotated
 
 from fastapi import Depends, Request
+from fastapi.dependencies.models import Dependant
 from starlette.responses import Response
 
 from safelight.errors import AuthenticationError, ForbiddenError
@@ -124,6 +125,10 @@ def as_member(caller: Caller) -> Member:
     )
 
 
+_CHECKS: set[object] = set()
+"""Every dependency that lets only members pass."""
+
+
 def needs(scope: str | None) -> Callable[[Caller], Awaitable[Member]]:
     """A dependency: a member with a session, or with an API key that has ``scope``.
 
@@ -136,7 +141,13 @@ def needs(scope: str | None) -> Callable[[Caller], Awaitable[Member]]:
         check_scope(member.key, scope)
         return member
 
+    _CHECKS.add(check)
     return check
+
+
+def needs_account(dependant: Dependant) -> bool:
+    """Whether a route cannot be called by a guest: for the description."""
+    return dependant.call in _CHECKS or any(map(needs_account, dependant.dependencies))
 
 
 def check_scope(key: ApiKey | None, scope: str | None) -> None:
@@ -156,6 +167,9 @@ async def operator(caller: Annotated[Caller, Depends(anyone)]) -> Member:
     if member.account.role != "owner":
         raise ForbiddenError("only the operator can do this", hint="ask the operator")
     return member
+
+
+_CHECKS.add(operator)
 
 
 def is_fresh(ctx: Context, member: Member) -> bool:
