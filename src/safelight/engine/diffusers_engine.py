@@ -93,6 +93,7 @@ class DiffusersEngine:
         """See :meth:`safelight.engine.Engine.release`."""
         self._loaded = None
         gc.collect()
+        memory.give_back()
         if self._device is not None and self._device.startswith("cuda"):
             import torch
 

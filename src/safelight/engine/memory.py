@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -63,6 +64,13 @@ def free_bytes(device: str) -> int:
                 return min(int(line.split()[1]) * 1024, _left_in_cgroup())
     # macOS tells the whole memory only; half of it is a careful guess.
     return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
+
+
+def give_back() -> None:
+    """Return freed memory to the system where the C library keeps it (glibc); else nothing."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if os.name == "posix" else None
+    if trim is not None:
+        trim(0)
 
 
 def _left_in_cgroup(folder: Path = Path("/sys/fs/cgroup")) -> int:
