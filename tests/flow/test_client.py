@@ -22,6 +22,7 @@ from safelight.client.transport import SealingTransport
 from safelight.client.wire import Event
 from safelight.errors import (
     AuthenticationError,
+    ForbiddenError,
     NotFoundError,
     RefusedError,
     RequestError,
@@ -245,6 +246,17 @@ def test_publish_and_unpublish(anna: Person, server: Running, kept: tuple[str, b
     anna.studio.unpublish(made["id"])
     assert httpx.get(f"{address}/picture").status_code == 404
     assert anna.studio.open(kept[0]).data == kept[1], "the private original is untouched"
+
+
+def test_a_program_with_an_api_key(anna: Person, server: Running, tmp_path: Path) -> None:
+    _, secret = anna.studio.create_key("program", scopes=("generate",))
+    with Studio(server.url, tmp_path, api_key=secret) as program:
+        made = program.generate(small(program))  # type: ignore[arg-type]
+        assert (made.protection, made.retention) == ("sealed", "none")
+        with pytest.raises(AuthenticationError):
+            program.generate(small(program), retention="owner")  # type: ignore[arg-type]
+        with pytest.raises(ForbiddenError):
+            list(program.assets())
 
 
 def test_api_keys(anna: Person, server: Running) -> None:

@@ -52,6 +52,9 @@ class Studio:
     Words and pictures leave this process sealed to a darkroom whose key note was checked against
     the pinned fleet key, or not at all; there is no fall back. Not safe to use from several
     threads at once. Raises the errors of :mod:`safelight.errors`.
+
+    With an ``api_key`` and a profile that holds no account, pictures are made off the record: a
+    key can spend and cannot open the library.
     """
 
     def __init__(
@@ -59,11 +62,13 @@ class Studio:
         server: str,
         profile: Profile | Path,
         *,
+        api_key: Secret[str] | None = None,
         transport: httpx.BaseTransport | None = None,
         clock: Clock | None = None,
     ) -> None:
         kept = Profile(profile, clock=clock) if isinstance(profile, Path) else profile
-        self.link = Link.open(Wire(server, transport=transport), kept, clock)
+        token = None if api_key is None else api_key.reveal()
+        self.link = Link.open(Wire(server, token=token, transport=transport), kept, clock)
 
     # --- the account ---
 
