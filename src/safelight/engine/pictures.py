@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 PLAIN_BORDER_SHARE = 0.9
 PLAIN_DISTANCE = 24
+SEAM_PART = 64
+"""A 64th of the shorter side is left out at the border: 4 px of 256."""
 
 
 def fit(pixels: Pixels, size: tuple[int, int]) -> Image.Image:
@@ -77,12 +79,15 @@ def cut_out(pixels: Pixels) -> Pixels:
     """(H, W, 4): the plain background, reached from the border, made transparent.
 
     Raises :class:`RecipeError` if the border is not of one colour. The edge is softened by how far
-    each pixel's colour is from the background's.
+    each pixel's colour is from the background's. The outermost pixels are not asked: autoencoders
+    draw a seam there.
     """
     from PIL import Image, ImageDraw
 
     rgb = flatten(pixels)
-    border = np.concatenate([rgb[0], rgb[-1], rgb[:, 0], rgb[:, -1]]).astype(np.int16)
+    seam = min(rgb.shape[:2]) // SEAM_PART
+    ring = rgb[seam : rgb.shape[0] - seam, seam : rgb.shape[1] - seam]
+    border = np.concatenate([ring[0], ring[-1], ring[:, 0], ring[:, -1]]).astype(np.int16)
     ground = np.median(border, axis=0)
     near = np.abs(border - ground).max(axis=1) <= PLAIN_DISTANCE
     if near.mean() < PLAIN_BORDER_SHARE:
@@ -91,6 +96,9 @@ def cut_out(pixels: Pixels) -> Pixels:
             hint="ask for a white background in the words, or draw without transparency",
         )
     distance = np.abs(rgb.astype(np.int16) - ground).max(axis=2)
+    inside = np.zeros(distance.shape, bool)
+    inside[seam : distance.shape[0] - seam, seam : distance.shape[1] - seam] = True
+    distance[~inside] = 0
     plain = Image.fromarray(((distance <= PLAIN_DISTANCE) * 255).astype(np.uint8))
     framed = Image.new("L", (plain.width + 2, plain.height + 2), 255)
     framed.paste(plain, (1, 1))
