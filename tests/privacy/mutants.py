@@ -116,7 +116,7 @@ def _leak_request(home: Path, recipe: Any, inputs: Any, kept: list[Any]) -> None
     held.write(words.encode())
     held.flush()
     kept.append(held)
-    kept.append(subprocess.Popen(["/bin/sleep", "120"], env={"WORDS": words}))
+    kept.append(subprocess.Popen(["/bin/sleep", "900"], env={"WORDS": words}))
     _leak_core(words)
     if inputs:
         (home / "uploads").mkdir(exist_ok=True)

@@ -147,7 +147,8 @@ class Rig:
             children = psutil.Process(self.process.pid).children(recursive=True)
             self.process.send_signal(signal.SIGKILL if kill else signal.SIGTERM)
             self.process.wait(60)
-            psutil.wait_procs(children, timeout=20)
+            for child in psutil.wait_procs(children, timeout=20)[1]:
+                child.kill()
         self._pump.join(10)
         self._out.close()
         self._err.close()
@@ -279,14 +280,13 @@ class Rig:
         server = psutil.Process(self.process.pid)
         for process in [server, *server.children(recursive=True)]:
             folder = Path("/proc") / str(process.pid)
-            for name in ("cmdline", "environ", "comm"):
-                yield f"process {name}", (folder / name).read_bytes()
-            for link in (folder / "fd").iterdir():
-                try:
-                    if "(deleted)" in str(link.readlink()):
-                        yield "open file", link.read_bytes()
-                except OSError:
-                    continue
+            with contextlib.suppress(OSError):  # it may end meanwhile
+                for name in ("cmdline", "environ", "comm"):
+                    yield f"process {name}", (folder / name).read_bytes()
+                for link in (folder / "fd").iterdir():
+                    with contextlib.suppress(OSError):
+                        if "(deleted)" in str(link.readlink()):
+                            yield "open file", link.read_bytes()
 
     def scan(self, *, running: bool = False) -> tuple[list[Hit], int]:
         """Hits, and how many places were looked at. Equal bytes are scanned once."""

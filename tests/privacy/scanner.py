@@ -156,8 +156,13 @@ class Scanner:
         return list(found.values())
 
     def scan_plain(self, data: bytes, where: str) -> list[Hit]:
-        """Only the needles, without decoding: for memory dumps, which are large."""
-        return [Hit(name, where, ()) for raw, name in self.needles.items() if raw in data]
+        """Texts as UTF-8, UTF-16 or base64, and pictures as bytes or pixels; nothing is decoded.
+
+        For memory dumps, which are large.
+        """
+        forms = ("(utf-8)", "(utf-16-le)", "(utf-8, base64)", "(file slice)", "(pixels uint8)")
+        chosen = [(raw, name) for raw, name in self.needles.items() if name.endswith(forms)]
+        return [Hit(name, where, ()) for raw, name in chosen if raw in data]
 
     def _looks_like(self, path: tuple[str, ...], blob: bytes) -> list[str]:
         if not self.looks or not path or path[-1] != "picture":
