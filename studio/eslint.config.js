@@ -2,7 +2,7 @@ import svelte from 'eslint-plugin-svelte';
 import tseslint from 'typescript-eslint';
 import svelteConfig from './svelte.config.js';
 
-const features = ['create', 'creations', 'details', 'explore', 'account', 'trust', 'share', 'admin'];
+const features = ['create', 'creations', 'details', 'explore', 'account', 'trust', 'share', 'admin', 'components'];
 
 /** What the page may not import: keys are the vault's business. */
 const pageMay = [

@@ -218,6 +218,8 @@ export const words = {
     thumbAlt: (prompt: string) => prompt || 'A kept picture',
     sealedAlt: 'A picture, still sealed',
     unreadable: 'This picture could not be opened',
+    received: 'Shared with you',
+    receivedFrom: (name: string) => `From ${name}`,
   },
   details: {
     title: 'Details',
@@ -406,6 +408,18 @@ export const words = {
     disabled: 'disabled',
     health: 'Health',
     notOwner: 'Only the owner of this server sees this page.',
+  },
+  components: {
+    title: 'Components',
+    states: 'The four states',
+    colours: 'Colours',
+    type: 'Type',
+    actions: 'Actions',
+    fields: 'Fields',
+    progress: 'Developing',
+    notices: 'Notices and empty pages',
+    openDialog: 'Open a dialog',
+    openMenu: 'Open a menu',
   },
   lock: {
     title: 'Locked',

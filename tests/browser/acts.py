@@ -72,7 +72,7 @@ def sign_in(page: Page, name: str, password: str = PASSWORD) -> None:
 
 
 def unlock(page: Page, password: str = PASSWORD) -> None:
-    dialog = page.get_by_role("dialog")
+    dialog = page.get_by_role("dialog", name="Unlock your vault")
     dialog.get_by_label("Password", exact=True).fill(password)
     dialog.get_by_role("button", name="Unlock").click()
     expect(dialog).to_have_count(0, timeout=60_000)

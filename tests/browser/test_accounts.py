@@ -22,11 +22,17 @@ ALLOWED_KEYS = {
     "safelight-signed-in",
 }
 EVERYTHING = """async () => {
-  const out = { local: { ...localStorage }, session: { ...sessionStorage }, cookies: document.cookie, databases: [], caches: await caches.keys() };
+  const out = { local: { ...localStorage }, session: { ...sessionStorage }, databases: [] };
+  out.cookies = document.cookie;
+  out.caches = await caches.keys();
+  const done = (request) => new Promise((ok, no) => {
+    request.onsuccess = () => ok(request.result);
+    request.onerror = () => no(request.error);
+  });
   for (const { name, version } of await indexedDB.databases()) {
-    const db = await new Promise((ok, no) => { const o = indexedDB.open(name, version); o.onsuccess = () => ok(o.result); o.onerror = () => no(o.error); });
+    const db = await done(indexedDB.open(name, version));
     for (const store of db.objectStoreNames) {
-      const all = await new Promise((ok) => { const r = db.transaction(store).objectStore(store).getAllKeys(); r.onsuccess = () => ok(r.result); });
+      const all = await done(db.transaction(store).objectStore(store).getAllKeys());
       out.databases.push([name, store, all]);
     }
     db.close();
@@ -209,6 +215,7 @@ def test_stay_unlocked_and_change_of_password(chromium: Browser, watch: Watch, u
         dialog.get_by_role("button", name="Change the password").click()
         expect(page.get_by_text("The password is changed")).to_be_visible(timeout=60_000)
         page.get_by_role("main").get_by_role("button", name="Sign out", exact=True).first.click()
+        expect(page.get_by_text("You need no account to make pictures")).to_be_visible()
         nothing_readable(page, name)
         sign_in(page, name, "another four plain words")
         expect(page.get_by_role("button", name="Lock the vault")).to_be_visible(timeout=60_000)
@@ -228,6 +235,7 @@ def test_stay_unlocked_and_change_of_password(chromium: Browser, watch: Watch, u
         dialog.get_by_label("Type your password to leave").fill("another four plain words")
         dialog.get_by_role("button", name="Leave and delete everything").click()
         expect(page.get_by_text("Everything is deleted.")).to_be_visible(timeout=60_000)
+        expect(page.get_by_role("article")).to_have_count(0)
         nothing_readable(page, name)
     finally:
         context.close()

@@ -23,6 +23,14 @@ export function costOf(recipe: Recipe): Cost {
   return { model, width_px, height_px, steps, count, features: recipeFeatures(recipe) };
 }
 
+/** Pixels times steps that one token pays for: `safelight.policy.plans` has the same number. */
+const PIXEL_STEPS_PER_TOKEN = 1_024 * 1_024 * 20;
+
+/** What a request costs, in tokens. */
+export function priceOf({ width_px, height_px, steps, count }: Pick<Cost, 'width_px' | 'height_px' | 'steps' | 'count'>): number {
+  return Math.max(1, Math.ceil((width_px * height_px * steps) / PIXEL_STEPS_PER_TOKEN)) * count;
+}
+
 /** The seed of each picture, in order. */
 export function seedsOf(recipe: Recipe): number[] {
   return Array.from({ length: recipe.count }, (_, i) => (recipe.seed + i) % (MAX_SEED + 1));

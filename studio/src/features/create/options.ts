@@ -73,10 +73,3 @@ export function recipeOf(form: Form, model: ModelInfo, size: Size, init: string 
     transparent: false,
   };
 }
-
-/** What a recipe costs, by the model's price for one picture at its own size and steps. */
-export function tokensFor(model: ModelInfo, size: Size, form: Pick<Form, 'count' | 'steps'>): number {
-  const work = (size.width * size.height) / model.native_size_px ** 2;
-  const steps = form.steps / Math.max(1, model.default_steps);
-  return Math.ceil(model.price_example * work * steps) * form.count;
-}
