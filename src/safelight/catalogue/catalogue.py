@@ -132,6 +132,9 @@ class Catalogue:
                 "pulling a model needs a network, and HF_HUB_OFFLINE forbids it",
                 hint="unset HF_HUB_OFFLINE for this one command",
             )
+        for cache in ("HF_HUB_CACHE", "HF_XET_CACHE"):  # read when the library is imported
+            os.environ[cache] = str(self._folder / "pulled" / ".hub")
+        os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
         from huggingface_hub import snapshot_download
         from huggingface_hub.errors import HfHubHTTPError
 
@@ -143,6 +146,7 @@ class Catalogue:
             raise NoConnectionError("the model could not be downloaded") from error
         except ValueError as error:
             raise RequestError("that is not the name of a repository") from error
+        shutil.rmtree(target / ".cache", ignore_errors=True)  # only a broken pull needs it
         return self.add(_pulled_path(target), name or repo.rsplit("/", 1)[-1], source=repo)
 
     def verify(self, model: Model) -> None:

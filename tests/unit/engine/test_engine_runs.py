@@ -23,7 +23,8 @@ from safelight.errors import (
     UnknownModelError,
 )
 from safelight.ids import sha256_hex
-from safelight.recipe import ControlUse
+from safelight.recipe import AdapterUse, ControlUse
+from safelight.secret import Secret
 
 GetModel = Callable[[str], Model]
 
@@ -188,3 +189,29 @@ def test_transparency_cuts_a_plain_background_and_refuses_another(
     assert cut[20, 20, 3] == 255
     with pytest.raises(RecipeError, match="background"):
         draw(engine, recipe(model("sd1"), transparent=True))
+
+
+def test_nothing_of_the_words_is_printed(
+    engine: Engine, model: GetModel, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """A tokenizer that cuts a long prompt would print what it cut."""
+    entry = model("sd1")
+    draw(engine, recipe(entry))  # loading is done, and whatever it says
+    capfd.readouterr()
+    for text in ("canary " * 200, "canary" * 300):
+        draw(engine, recipe(entry, prompt=Secret(text), negative_prompt=Secret(text)))
+    told = capfd.readouterr()
+    assert told.out == ""
+    assert told.err == ""
+
+
+def test_an_adapter_can_be_used_with_a_picture(engine: Engine, model: GetModel) -> None:
+    data = encode(np.full((64, 64, 3), 90, np.uint8), "image/png")
+    key = sha256_hex(data)
+    order = recipe(model("sd1"), task="image-to-image", init_image=key, strength=1.0)
+    plain = draw(engine, order, {key: data})[0].pixels
+    use = (AdapterUse(digest=model("diffusers").digest, weight=0.5),)
+    assert not np.array_equal(
+        draw(engine, replace(order, adapters=use), {key: data})[0].pixels, plain
+    )
+    assert np.array_equal(draw(engine, order, {key: data})[0].pixels, plain)
