@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import mmap
 import os
 import re
 import signal
@@ -308,7 +309,11 @@ class Rig:
         )
         dump = Path(f"{target}.{pid}")
         try:
-            return self.scanner.scan_plain(dump.read_bytes(), "memory")
+            with (
+                dump.open("rb") as file,
+                mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as seen,
+            ):
+                return self.scanner.scan_plain(seen, "memory")
         finally:
             dump.unlink()
 
