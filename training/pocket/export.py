@@ -14,6 +14,8 @@ from pathlib import Path
 
 from diffusers import AutoencoderTiny
 
+from safelight.catalogue import digest_of
+
 from . import data, model
 from .labels import STYLES
 
@@ -98,6 +100,8 @@ def main() -> None:
     described = card(
         options.steps, options.guidance, model.picture_size_px(pipeline), read_sources(modules)
     )
+    # The catalogue compares this with the files before they are first loaded.
+    described["digest"] = digest_of(options.out)
     (options.out / "card.json").write_text(json.dumps(described, indent=2) + "\n")
     (options.out / "LICENSE").write_text(licence_text(modules))
     size = sum(path.stat().st_size for path in options.out.rglob("*") if path.is_file())
