@@ -57,6 +57,7 @@ _AGES_UNSPACED = re.compile(
 )
 _NAME = re.compile(r"[^\W\d_]+(?:['\u2019][^\W\d_]+)?")
 _MAX_NAME_GAP = 1
+_SHORTEST_CUT = 4
 
 
 def check_text(prompt: Secret[str], negative: Secret[str]) -> None:
@@ -142,7 +143,8 @@ def _joined(terms: Lexicon, reading: folding.Words) -> Lists:
     found: Lists = set()
     for first, second in pairwise(reading):
         whole = first + second
-        if len(whole) >= 5 and first and second and f"{first} {second}" not in word_set("ordinary"):
+        both = first and second and len(whole) >= _SHORTEST_CUT
+        if both and f"{first} {second}" not in word_set("ordinary"):
             found |= terms.exact.get(whole, set())
     return found
 

@@ -6,6 +6,7 @@ disguises are made from them.
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from safelight.policy.content import CATEGORIES, check_text
 from safelight.secret import Secret
 
 HERE = Path(__file__).parent
+ROOT = HERE.parents[2]
 
 
 def refusal(prompt: str, negative: str = "") -> str | None:
@@ -123,6 +125,20 @@ def test_innocent(words: str) -> None:
 
 def test_the_innocent_list_is_long() -> None:
     assert len(set(INNOCENT)) >= 200
+
+
+def test_the_name_of_every_emoji_passes() -> None:
+    for code in range(0x1F300, 0x1FB00):
+        name = unicodedata.name(chr(code), "")
+        if name != "NO ONE UNDER EIGHTEEN SYMBOL":
+            assert refusal(f"a 3d {name.lower()}") is None, name
+
+
+def test_the_evaluation_prompts_of_the_bundled_model_pass() -> None:
+    text = (ROOT / "training/pocket/prompts.txt").read_text(encoding="utf-8")
+    prompts = [line for line in text.splitlines() if line]
+    assert len(prompts) >= 64
+    assert [line for line in prompts if refusal(line) is not None] == []
 
 
 def test_a_negative_prompt_may_name_what_to_avoid() -> None:
