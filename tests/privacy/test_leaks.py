@@ -10,6 +10,7 @@ from mutants import PLACES
 from rig import Rig, unmatched
 from workload import (
     ALL,
+    OFTEN,
     QUICK,
     by_a_guest,
     from_a_picture,
@@ -48,15 +49,20 @@ def test_l1_nothing_leaks_in_200_jobs(tmp_path: Path, proof: Proof) -> None:
     looked = 0
     with Rig(tmp_path, settings=SETTINGS) as rig:
         who = people(rig)
-        while rig.jobs < 200:
-            for act in ALL:
-                act(rig, who)
+        for act in ALL:
+            act(rig, who)
+        for kill in (True, False):
             hits, places = found(rig, running=True)
             assert hits == []
             looked += places
-            if rig.jobs < 100:
-                rig.restart(kill=True)
-                who.anna, who.guest = rig.again(who.anna, "anna", who.password), rig.studio("guest")
+            rig.restart(kill=kill)
+            hits, places = found(rig)
+            assert hits == []
+            looked += places
+            who.anna, who.guest = rig.again(who.anna, "anna", who.password), rig.studio("guest")
+            while rig.jobs < (120 if kill else 200):
+                for act in OFTEN:
+                    act(rig, who)
         rig.stop(kill=False)
         hits, places = found(rig)
         assert hits == []

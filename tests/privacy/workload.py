@@ -270,6 +270,9 @@ QUICK: list[Callable[[Rig, People], None]] = [
     published_and_taken_back,
     crashed_at("gate"),
 ]
+OFTEN: list[Callable[[Rig, People], None]] = [
+    act for act in QUICK if not act.__name__.startswith("crashed")
+] + [kept_webp, cancelled, retried, plain_from_a_picture, deleted, library]
 ALL: list[Callable[[Rig, People], None]] = [
     *QUICK,
     kept_webp,
