@@ -67,6 +67,7 @@ format:
 
 openapi: .stamps/venv
 	@$(PY) scripts/openapi.py
+	@$(PY) scripts/reference.py
 
 bench: setup test-system
 	@$(PY) -m bench
