@@ -86,8 +86,8 @@ def tiles(page: Page) -> Locator:
     return page.get_by_role("listbox", name="Creations").get_by_role("option")
 
 
-def shot(page: Page, name: str) -> None:
-    """Keep a screenshot; `docs/studio` shows them."""
+def shot(page: Page, name: str, *, whole: bool = False) -> None:
+    """Keep a screenshot; `docs/studio.md` shows them."""
     folder = Path(__file__).parents[2] / "test-results/studio"
     folder.mkdir(parents=True, exist_ok=True)
-    page.screenshot(path=folder / f"{name}.png", animations="disabled")
+    page.screenshot(path=folder / f"{name}.png", animations="disabled", full_page=whole)

@@ -55,10 +55,14 @@ def test_pages_of_a_guest(chromium: Browser, watch: Watch, url: str, theme: str)
     context = new_context(chromium, theme=theme)
     page = watch(context)
     found: dict[str, list[str]] = {}
-    for path in ("", "creations", "explore", "trust", "account", "s/shr_0", "nowhere"):
+    places = ("", "creations", "explore", "trust", "account", "s/shr_0", "components", "nowhere")
+    for path in places:
         page.goto(f"{url}/{path}")
         settle(page)
-        shot(page, f"guest-{path.replace('/', '-') or 'create'}-{theme}")
+        if path == "components":
+            shot(page, f"components-{theme}", whole=True)
+        else:
+            shot(page, f"guest-{path.replace('/', '-') or 'create'}-{theme}")
         found[path] = findings(page)
     page.goto(url)
     page.get_by_role("button", name="More").click()

@@ -5,7 +5,7 @@ import * as api from '$api/routes';
 import type { AssetInfo, OwnPublication, ShareInfo } from '$api/shapes';
 import { vault } from '$vault/client';
 import { VaultError } from '$vault/errors';
-import { fromBase64, toBase64 } from '$vault/canonical';
+import { fromBase64, toBase64, wordsOf } from '$vault/canonical';
 import type { OpenedAsset } from '$vault/calls';
 import type { Bytes, IndexEntry, MediaType, Meta, Recipe } from '$vault/types';
 import { convert, hide, show } from './pixels';
@@ -13,7 +13,7 @@ import { forgetHead, rememberHead, seenHead } from './remembered';
 import { server } from './server.svelte';
 import { session } from './session.svelte';
 
-const THUMBS_AT_ONCE = 96;
+const THUMBS_AT_ONCE = 24; // a picture that is opened meanwhile waits for one batch at most
 const THUMBS_KEPT = 1500;
 
 export interface PublishChoice {
@@ -24,7 +24,10 @@ export interface PublishChoice {
 
 class Library {
   assets = $state.raw<AssetInfo[]>([]);
-  readonly entries = new SvelteMap<string, IndexEntry>();
+  /** What the index says of each asset. A plain map, because 10,000 signals are slow: `version` tells of changes. */
+  readonly entries = new Map<string, IndexEntry>();
+  version = $state(0);
+  readonly #text = new Map<string, string>();
   readonly thumbs = new SvelteMap<string, string>();
   readonly broken = new SvelteSet<string>();
   publications = $state.raw<OwnPublication[]>([]);
@@ -45,7 +48,7 @@ class Library {
   #clear(): void {
     for (const url of this.thumbs.values()) hide(url);
     this.thumbs.clear();
-    this.entries.clear();
+    this.#setEntries([]);
     this.broken.clear();
     this.assets = [];
     this.publications = [];
@@ -74,9 +77,11 @@ class Library {
     try {
       const { fleetKey } = await server.darkrooms();
       await vault.trust(fleetKey);
-      await Promise.all([this.#readIndex(), this.#readList(), this.#readPublications()]);
+      // The newest pictures are shown as soon as they can be opened; the rest of a long list follows.
+      const [rest] = await Promise.all([this.#readNewest(), this.#readIndex(), this.#readPublications()]);
       this.loaded = true;
       this.loading = false;
+      await this.#readRest(rest);
       await this.#addMissing();
     } catch (error) {
       this.problem = error;
@@ -95,19 +100,33 @@ class Library {
     const { entries, seq, digest } = await vault.openIndex(head, segments, seenHead(account));
     this.#seq = seq;
     if (seq) rememberHead(account, { seq, digest });
-    this.entries.clear();
-    for (const entry of entries) this.entries.set(entry.asset, entry);
+    this.#setEntries(entries);
   }
 
-  async #readList(): Promise<void> {
-    const all: AssetInfo[] = [];
-    let cursor: number | null = null;
-    do {
+  #setEntries(entries: readonly IndexEntry[]): void {
+    this.entries.clear();
+    this.#text.clear();
+    for (const entry of entries) {
+      this.entries.set(entry.asset, entry);
+      this.#text.set(entry.asset, ` ${entry.words.join(' ')} ${entry.tags.join(' ')} ${entry.model}`.toLowerCase());
+    }
+    this.version += 1;
+  }
+
+  async #readNewest(): Promise<number | null> {
+    const { assets, next } = await api.listAssets(null);
+    this.#setAssets(assets.filter(shown));
+    return next;
+  }
+
+  async #readRest(cursor: number | null): Promise<void> {
+    const rest: AssetInfo[] = [];
+    while (cursor !== null) {
       const { assets, next }: { assets: AssetInfo[]; next: number | null } = await api.listAssets(cursor);
-      all.push(...assets);
+      rest.push(...assets.filter(shown));
       cursor = next;
-    } while (cursor !== null);
-    this.#setAssets(all.filter((asset) => asset.kind !== 'project'));
+    }
+    if (rest.length) this.#setAssets([...new Map([...rest, ...this.assets].map((a) => [a.id, a])).values()]);
   }
 
   async #readPublications(): Promise<void> {
@@ -152,8 +171,8 @@ class Library {
           await api.putHead(toBase64(head), after);
           this.#seq = seq;
           rememberHead(session.account?.id ?? '', { seq, digest });
-          for (const id of drop) this.entries.delete(id);
-          for (const entry of add) this.entries.set(entry.asset, entry);
+          const gone = new Set(drop);
+          this.#setEntries([...[...this.entries.values()].filter((entry) => !gone.has(entry.asset)), ...add]);
           return;
         } catch (error) {
           await this.#readIndex(); // another device wrote first, or nothing was written: start from what is there
@@ -323,8 +342,12 @@ class Library {
     this.#setAssets(this.assets.map((asset) => (asset.id === id ? { ...asset, ...change } : asset)));
   }
 
-  search(words: string): Promise<string[]> {
-    return vault.search(words);
+  /** Ids of the assets that hold every word, or a word that starts so. At once: the words are here already. */
+  search(typed: string): Set<string> {
+    const wanted = wordsOf(typed).map((word) => ` ${word}`);
+    const found = new Set<string>();
+    for (const [id, text] of this.#text) if (wanted.every((word) => text.includes(word))) found.add(id);
+    return found;
   }
 
   // --- sharing ---
@@ -360,6 +383,8 @@ class Library {
     forgetHead(account);
   }
 }
+
+const shown = (asset: AssetInfo): boolean => asset.kind !== 'project';
 
 function envelopeOf(asset: AssetInfo): Bytes {
   if (!asset.envelope) throw new VaultError('not-found', 'the key of this picture is destroyed');

@@ -2,7 +2,7 @@
 import { canonical, canonicalBytes, equal, readJson, sha256HexOf, own } from './codec';
 import * as age from './age';
 import { ManifestError, SealError } from './errors';
-import { publicHex, sign, signatureOk, type Identity } from './keys';
+import { publicHex, sign, signatureHolds, type Identity } from './keys';
 import { BLOCK, END_BYTES, MAX_TAR_BYTES, entryLength, readTar, writeTar, type Entry } from './tar';
 import type { Bytes, Kind, Manifest } from './types';
 
@@ -85,12 +85,12 @@ function readManifest(raw: Uint8Array): Manifest {
 }
 
 /** Throws, naming the first field that is not what was expected. */
-export function verify(manifest: Manifest, expected: Expected): void {
+export async function verify(manifest: Manifest, expected: Expected): Promise<void> {
   for (const name of ['asset', 'kind', 'owner', 'darkroom_key', 'request_nonce'] as const) {
     if (name === 'request_nonce' && expected.request_nonce === null) continue;
     if (manifest[name] !== expected[name]) throw new ManifestError(`a manifest has another ${name} than was expected`);
   }
-  if (!signatureOk(expected.darkroom_key, signedBytes(manifest), manifest.signature)) {
+  if (!(await signatureHolds(expected.darkroom_key, signedBytes(manifest), manifest.signature))) {
     throw new ManifestError("a manifest's signature is wrong");
   }
 }
@@ -118,7 +118,7 @@ export async function openObject(
   recipients = 1,
 ): Promise<{ manifest: Manifest; payload: Bytes }> {
   const found = await unpack(await age.open(sealed, identity, recipients));
-  verify(found.manifest, expected);
+  await verify(found.manifest, expected);
   return found;
 }
 

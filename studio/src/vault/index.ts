@@ -1,9 +1,8 @@
-/** The library's index in memory: what the head names, by asset, with search over words. */
+/** The library's index in memory: what the head names, by asset. */
 import { utcDay } from './codec';
 import { SEGMENT_ENTRIES, checkNotOlder, headBytes, headDigest, nextHead, openSegment, readHead, sealSegment, type Seen } from './head';
 import { RollbackError } from './errors';
 import type { OwnerKeys } from './keys';
-import { wordsOf } from './reply';
 import type { Bytes, IndexEntry, VaultHead } from './types';
 
 interface Segment {
@@ -20,7 +19,6 @@ export class LibraryIndex {
   #head: VaultHead | null = null;
   #segments: Segment[] = [];
   readonly entries = new Map<string, IndexEntry>();
-  readonly #text = new Map<string, string>();
 
   get seen(): Seen {
     return this.#head ? { seq: this.#head.seq, digest: headDigest(this.#head) } : { seq: 0, digest: '' };
@@ -44,7 +42,6 @@ export class LibraryIndex {
 
   #note(entry: IndexEntry): void {
     this.entries.set(entry.asset, entry);
-    this.#text.set(entry.asset, ` ${[...entry.words, ...entry.tags, ...wordsOf(entry.model)].join(' ')}`.toLowerCase());
   }
 
   /** The next head and the segments that changed. It counts once the server has taken it. */
@@ -72,21 +69,10 @@ export class LibraryIndex {
     }
     for (const id of dropped) {
       this.entries.delete(id);
-      this.#text.delete(id);
     }
     for (const entry of add) this.#note(entry);
     this.#segments = segments;
     this.#head = nextHead(this.#head, segments.map((s) => s.digest), this.entries.size, keys);
     return { head: headBytes(this.#head), seen: this.seen, segments: changed };
   }
-
-  /** Ids of the assets that hold every word, or a word that starts so. */
-  search(typed: string): string[] {
-    const wanted = wordsOf(typed).map((word) => ` ${word}`);
-    if (wanted.length === 0) return [...this.entries.keys()];
-    const found: string[] = [];
-    for (const [id, words] of this.#text) if (wanted.every((word) => words.includes(word))) found.push(id);
-    return found;
-  }
 }
-

@@ -76,6 +76,20 @@ export function signatureOk(publicKey: string, message: Uint8Array, signature: s
 export const derive = (secret: Uint8Array, label: string, length = 32): Bytes =>
   own(hkdf(sha256, secret, undefined, utf8(label), length));
 
+const nativeKeys = new Map<string, Promise<CryptoKey | null>>();
+
+/** As {@link signatureOk}, by the platform where it can: ten times as fast, for walls of thumbnails. */
+export async function signatureHolds(publicKey: string, message: Bytes, signature: string): Promise<boolean> {
+  let key = nativeKeys.get(publicKey);
+  if (!key) {
+    key = (async () => crypto.subtle.importKey('raw', fromHex(publicKey), 'Ed25519', false, ['verify']))().catch(() => null);
+    nativeKeys.set(publicKey, key);
+  }
+  const found = await key;
+  if (!found || !/^[0-9a-f]{128}$/.test(signature)) return signatureOk(publicKey, message, signature);
+  return crypto.subtle.verify('Ed25519', found, fromHex(signature), message);
+}
+
 export type Method = 'password' | 'passkey' | 'recovery';
 
 /** The identity U that opens vault/<method>.age. */

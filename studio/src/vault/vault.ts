@@ -13,9 +13,10 @@ import * as keys from './keys';
 import { makeKeyRecord, readDarkroomNote, verifyDarkroomNote } from './notes';
 import * as opaque from './opaque';
 import { costOf } from './recipe';
-import { metaPayload, readMeta, unpackReply, wordsOf } from './reply';
+import { metaPayload, readMeta, unpackReply } from './reply';
 import { newNonce, newSlot, notAfter, openEnvelope, sealEnvelope, sealRequest } from './request';
 import * as share from './share';
+import { wordsOf } from './words';
 import type { Bytes, DarkroomKey, IndexEntry, Manifest, MediaType, Meta, Recipe } from './types';
 
 interface OpenJob {
@@ -234,7 +235,7 @@ export class Vault {
     const found = await unpack(await age.open(sealed, job.identity));
     const { darkroom_key } = found.manifest;
     if (!job.darkrooms.includes(darkroom_key)) throw new ManifestError('a manifest has another darkroom_key than was expected');
-    verify(found.manifest, { asset: null, kind, owner: job.owner, request_nonce: job.nonce, darkroom_key });
+    await verify(found.manifest, { asset: null, kind, owner: job.owner, request_nonce: job.nonce, darkroom_key });
     return found;
   }
 
@@ -269,10 +270,6 @@ export class Vault {
     return { head, ...seen, segments };
   }
 
-  search(words: string): string[] {
-    return this.#index.search(words);
-  }
-
   async openThumbs(thumbs: SealedThumb[]): Promise<OpenedThumb[]> {
     return Promise.all(
       thumbs.map(async ({ id, envelope, thumb }) => {
@@ -293,7 +290,7 @@ export class Vault {
     const known = this.#index.entries.get(id);
     const darkroom_key = known?.darkroom_key ?? this.#signer(meta, found.manifest);
     const request_nonce = known?.request_nonce ?? found.manifest.request_nonce;
-    verify(found.manifest, { asset: id, kind: 'meta', owner: this.#owner().identity.recipient, request_nonce, darkroom_key });
+    await verify(found.manifest, { asset: id, kind: 'meta', owner: this.#owner().identity.recipient, request_nonce, darkroom_key });
     if (meta.asset !== id) throw new ManifestError('a meta is of another asset');
     return { meta, entry: entryOf(meta, darkroom_key, request_nonce) };
   }
