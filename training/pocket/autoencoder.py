@@ -181,25 +181,25 @@ def fit_decoder(
     """Trains a widened decoder; the encoder is nearly exact from the start and stays as it is.
 
     `pictures`: uint8, shape (n, 3, 256, 256). The decoder sees the old encoder's latents of the
-    halved picture (what the UNet was trained on) in crops of 8x8 cells, lightly noised since the
+    halved picture (what the UNet was trained on) in crops of 5x5 cells, lightly noised since the
     UNet's own are not exact. The outermost cell of a crop is left out of the loss where it lacks
     its neighbours, but not at the picture's own rim, where pipelines lack them too.
     """
     generator = torch.Generator().manual_seed(seed)
     targets = old_latents(old, pictures)
-    cells, crop, cell = targets.shape[-1], 8, 16
+    cells, crop, cell = targets.shape[-1], 5, 16
 
     def span(start: int) -> slice:
         first = 0 if start == 0 else cell
         return slice(first, crop * cell - (0 if start + crop == cells else cell))
 
     def loss_of(_: int) -> torch.Tensor:
-        index = torch.randint(len(pictures), (16,), generator=generator)
-        # Drawn from -2..10 and clipped to 0..8, so that the rims are seen often.
-        y, x = (int(v) for v in torch.randint(-2, cells - crop + 3, (2,), generator=generator))
+        index = torch.randint(len(pictures), (12,), generator=generator)
+        # Drawn from -6..17 and clipped to 0..11, so that the rims are seen often.
+        y, x = (int(v) for v in torch.randint(-6, cells - crop + 7, (2,), generator=generator))
         y, x = min(max(y, 0), cells - crop), min(max(x, 0), cells - crop)
         latent = targets[index, :, y : y + crop, x : x + crop]
-        latent = latent + 0.04 * torch.randn(latent.shape, generator=generator)
+        latent = latent + 0.03 * torch.randn(latent.shape, generator=generator)
         rows, columns = slice(cell * y, cell * (y + crop)), slice(cell * x, cell * (x + crop))
         truth = unit(pictures[index][..., rows, columns])[..., span(y), span(x)]
         guess = wide.decode(latent.contiguous(memory_format=torch.channels_last)).sample
@@ -207,7 +207,7 @@ def fit_decoder(
 
     wide.to(memory_format=torch.channels_last)
     wide.encoder.requires_grad_(requires_grad=False)
-    print(f"{train_for(minutes, wide.decoder, loss_of, learning_rate=4e-4)} steps of 16")
+    print(f"{train_for(minutes, wide.decoder, loss_of, learning_rate=4e-4)} steps of 12")
     wide.to(memory_format=torch.contiguous_format)
 
 

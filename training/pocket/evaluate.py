@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import random
 import time
 from pathlib import Path
@@ -85,6 +86,7 @@ def seconds_per_picture(
     pipeline: Pipeline, *, steps: int, guidance: float, repeats: int = 5
 ) -> float:
     """Median wall-clock seconds for one picture, batch 1, after one to warm up."""
+    torch.set_num_threads(2)
     times = []
     for i in range(repeats + 1):
         started = time.perf_counter()
@@ -101,17 +103,20 @@ def main() -> None:
     parser.add_argument("--cache", type=Path, required=True, help="folder for the npm packages")
     parser.add_argument("--pipeline", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--steps", type=int, default=20)
+    parser.add_argument("--steps", type=int, default=12)
     parser.add_argument("--guidance", type=float, default=4.0)
-    parser.add_argument("--sheet-only", action="store_true")
+    parser.add_argument("--only", choices=("sheet", "measures"), help="do one half of the work")
+    parser.add_argument("--threads", type=int, default=2, help="for drawing; timing takes two")
     options = parser.parse_args()
-    torch.set_num_threads(2)
+    torch.set_num_threads(options.threads)
     pipeline = model.load(options.pipeline)
     options.out.mkdir(parents=True, exist_ok=True)
     how = {"steps": options.steps, "guidance": options.guidance}
-    sheet = grid(draw(pipeline, prompts(), **how), columns=8, cell_px=128)
-    sheet.quantize(255, dither=Image.Dither.NONE).save(options.out / "sheet.png", optimize=True)
-    if options.sheet_only:
+    if options.only != "measures":
+        sheet = grid(draw(pipeline, prompts(), **how), columns=8, cell_px=128)
+        colours = sheet.quantize(255, dither=Image.Dither.NONE)
+        colours.save(options.out / "sheet.png", optimize=True)
+    if options.only == "sheet":
         return
     glyphs = data.load_glyphs(data.fetch(options.cache))
     labels = sorted(random.Random(0).sample(list(FAVOURED), RETRIEVAL_LABELS))
@@ -121,7 +126,7 @@ def main() -> None:
     result = {
         **how,
         "size_px": model.picture_size_px(pipeline),
-        "threads": torch.get_num_threads(),
+        "load_average_while_timing": round(os.getloadavg()[0], 1),
         "retrieval_labels": RETRIEVAL_LABELS,
         "gallery_pictures": len(names),
         "retrieval": {name: round(value, 4) for name, value in scores.items()},

@@ -87,7 +87,7 @@ def main() -> None:
     parser.add_argument("--vae", type=Path, help="autoencoder folder; default: the pipeline's own")
     parser.add_argument("--cache", type=Path, required=True, help="folder for the npm packages")
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--steps", type=int, default=20)
+    parser.add_argument("--steps", type=int, default=12)
     parser.add_argument("--guidance", type=float, default=4.0)
     options = parser.parse_args()
     modules = data.fetch(options.cache)
