@@ -16,7 +16,7 @@ from pathlib import Path
 from bench.rows import Row
 from tqdm import tqdm
 
-MODULES = ("engine", "seal", "desk", "server")
+MODULES = ("engine", "seal", "desk", "server", "studio")
 """Modules of this folder, each with ``run() -> list[Row]``, in the order of the page."""
 PAGE = Path(__file__).parent.parent / "docs" / "benchmarks.md"
 HEAD = """# Benchmarks
