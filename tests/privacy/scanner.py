@@ -143,7 +143,7 @@ class Scanner:
                 continue
             seen.add(digest)
             for needle, name in self.needles.items():
-                if (at := blob.find(needle)) >= 0:
+                if (at := blob.find(needle)) >= 0 and not _is_only_mention(needle, blob):
                     # What follows the common start of all canaries says which one it is.
                     rest = re.match(rb"[a-z0-9]*", blob[at + len(needle) : at + 40])
                     full = f"{name} {rest.group().decode()}" if rest and rest.group() else name
@@ -177,6 +177,11 @@ class Scanner:
             return []
         near = [name for name, look in self.looks if np.abs(seen - look).mean() < LOOK_DISTANCE]
         return [f"{name} (look)" for name in near]
+
+
+def _is_only_mention(needle: bytes, blob: bytes) -> bool:
+    """Whether this is the start of every age identity without a key after it, as in a README."""
+    return needle == b"AGE-SECRET-KEY-1" and not re.search(rb"AGE-SECRET-KEY-1[0-9A-Z]{20}", blob)
 
 
 def look_of(picture: Image.Image) -> np.ndarray:
