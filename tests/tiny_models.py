@@ -352,8 +352,9 @@ def sd1_inpaint_pipeline() -> Any:
 
     pipe = sd1_pipeline()
     _seeded()
-    unet = UNet2DConditionModel.from_config(dict(pipe.unet.config) | {"in_channels": 9})
-    parts = pipe.components | {"unet": unet.eval()}
+    config = {k: v for k, v in pipe.unet.config.items() if not k.startswith("_")}
+    unet = UNet2DConditionModel(**(config | {"in_channels": 9})).eval()
+    parts = pipe.components | {"unet": unet}
     return StableDiffusionInpaintPipeline(**parts, requires_safety_checker=False)
 
 

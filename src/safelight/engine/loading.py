@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from safelight.engine.samplers import scheduler_for
-from safelight.errors import ModelFormatError
+from safelight.errors import ModelFormatError, RecipeError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -67,8 +67,10 @@ def prepare(loaded: Loaded, plan: Plan) -> Any:
     recipe = plan.recipe
     pipe = loaded.pipe
     _set_adapters(loaded, plan)
-    if recipe.task != "text-to-image":
-        kind = "image-to-image" if recipe.task == "image-to-image" else "inpaint"
+    kind = "inpaint" if recipe.task == "outpaint" else recipe.task
+    if kind != "inpaint" and _only_repaints(pipe):
+        raise RecipeError("this model only repaints inside a mask", hint="give it a mask")
+    if kind != "text-to-image" or _is_for_pictures(pipe):
         if kind not in loaded.siblings:
             loaded.siblings[kind] = _sibling(pipe, kind)
         pipe = loaded.siblings[kind]
@@ -133,10 +135,24 @@ def _place(pipe: Any, plan: Plan) -> None:
         pipe.to(plan.device)
 
 
+def _only_repaints(pipe: Any) -> bool:
+    """Whether the network takes a mask and a picture beside the latents."""
+    unet, vae = getattr(pipe, "unet", None), getattr(pipe, "vae", None)
+    if unet is None or vae is None:
+        return False
+    return bool(unet.config.in_channels != vae.config.latent_channels)
+
+
+def _is_for_pictures(pipe: Any) -> bool:
+    """Whether the folder was saved from a pipeline that starts from a picture."""
+    return any(word in type(pipe).__name__ for word in ("Img2Img", "Inpaint"))
+
+
 def _sibling(pipe: Any, kind: str) -> Any:
     import diffusers
 
     auto = {
+        "text-to-image": diffusers.AutoPipelineForText2Image,
         "image-to-image": diffusers.AutoPipelineForImage2Image,
         "inpaint": diffusers.AutoPipelineForInpainting,
     }[kind]

@@ -125,6 +125,26 @@ def test_inpainting_keeps_what_the_mask_keeps(name: str, engine: Engine, model: 
     assert not np.array_equal(drawn[:, 32:], flat[:, 32:])
 
 
+def test_a_model_that_only_repaints_says_so(engine: Engine, model: GetModel) -> None:
+    with pytest.raises(RecipeError, match="repaints"):
+        draw(engine, recipe(model("sd1-inpaint")))
+
+
+def test_a_folder_saved_from_an_image_pipeline_draws_from_words(
+    engine: Engine, model: GetModel, tmp_path: Path
+) -> None:
+    entry = model("sd1")
+    folder = tmp_path / "model"
+    shutil.copytree(entry.path, folder)
+    index = folder / "model_index.json"
+    text = index.read_text().replace("StableDiffusionPipeline", "StableDiffusionImg2ImgPipeline")
+    index.write_text(text)
+    catalogue = Catalogue(tmp_path / "home")
+    other = catalogue.add(folder)
+    drawn = draw(open_engine(catalogue, "cpu"), recipe(other))[0].pixels
+    assert np.array_equal(drawn, draw(engine, recipe(entry))[0].pixels)
+
+
 def test_input_pictures_are_needed_and_must_be_whole(engine: Engine, model: GetModel) -> None:
     data = encode(np.zeros((64, 64, 3), np.uint8), "image/png")
     key = sha256_hex(data)
