@@ -345,9 +345,8 @@ class Library {
   /** Ids of the assets that hold every word, or a word that starts so. At once: the words are here already. */
   search(typed: string): Set<string> {
     const wanted = wordsOf(typed).map((word) => ` ${word}`);
-    const found = new Set<string>();
-    for (const [id, text] of this.#text) if (wanted.every((word) => text.includes(word))) found.add(id);
-    return found;
+    const found = [...this.#text].filter(([, text]) => wanted.every((word) => text.includes(word)));
+    return new Set(found.map(([id]) => id));
   }
 
   // --- sharing ---
