@@ -181,9 +181,11 @@ def measure(page: Any, url: str, password: str) -> list[Row]:
     dialog.get_by_label("Password", exact=True).fill(password)
     dialog.get_by_role("button", name="Sign in").click()
     page.get_by_role("button", name="Lock the vault").wait_for()
-    started = time.monotonic()
+    devtools = page.context.new_cdp_session(page)
+    devtools.send("Performance.enable", {"timeDomain": "threadTicks"})
+    started, before = time.monotonic(), busy(devtools)
     page.wait_for_function(FULL_GRID)
-    grid = time.monotonic() - started
+    grid, worked = time.monotonic() - started, busy(devtools) - before
 
     search = page.get_by_role("searchbox", name="Search by words")
     # In the page itself: from the key to the new count on the screen.
@@ -195,7 +197,13 @@ def measure(page: Any, url: str, password: str) -> list[Row]:
     page.wait_for_function("() => !document.querySelector('dialog[open]')")
     worst_ms = page.evaluate(SCROLL)
     return [
-        Row(name="10,000 pictures: unlocked to the first full grid", value=grid, unit="s", goal=3),
+        Row(
+            name="10,000 pictures: unlocked to the first full grid",
+            value=grid,
+            unit="s",
+            goal=3,
+            note=f"the page itself worked {worked:.2f} s of it",
+        ),
         Row(name="10,000 pictures: search", value=search_ms, unit="ms", goal=50),
         Row(name="10,000 pictures: open one", value=open_ms, unit="ms", goal=300),
         Row(
@@ -205,6 +213,12 @@ def measure(page: Any, url: str, password: str) -> list[Row]:
             goal=200,
         ),
     ]
+
+
+def busy(devtools: Any) -> float:
+    """Seconds of work of the page's own thread so far, without its waiting."""
+    metrics = devtools.send("Performance.getMetrics")["metrics"]
+    return float(next(m["value"] for m in metrics if m["name"] == "TaskDuration"))
 
 
 FULL_GRID = """() => {

@@ -82,6 +82,7 @@ export const words = {
     exampleList: ['a 3d red fox', 'a rocket on a blue background', 'a cat face, cartoon'],
     trayTitle: 'Your first picture appears here',
     trayText: 'No account needed. Off the record means nothing is kept anywhere: not your words, not the picture.',
+    trayClosed: 'This server asks you to sign in first. Off the record still means that nothing is kept.',
     sealing: 'Sealing',
     queued: (place: number) => (place > 1 ? `In the queue, place ${place}` : 'Next in the queue'),
     starting: 'Opening the darkroom',

@@ -7,11 +7,10 @@ import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
-from watched import Watched
+from watched import Watched, new_context
 
 from running import Running
 
@@ -72,17 +71,6 @@ def context(chromium: Browser) -> Iterator[BrowserContext]:
     made = new_context(chromium)
     yield made
     made.close()
-
-
-def new_context(chromium: Browser, *, theme: str = "dark", **more: Any) -> BrowserContext:
-    options: dict[str, Any] = {"viewport": {"width": 1280, "height": 860}, "accept_downloads": True}
-    context = chromium.new_context(**(options | more))
-    context.set_default_timeout(90_000)
-    context.add_init_script(
-        "try { localStorage.getItem('safelight-theme') ?? "
-        f"localStorage.setItem('safelight-theme', '{theme}') }} catch {{}}"
-    )
-    return context
 
 
 @pytest.fixture

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
-from acts import PASSWORD, fresh, generate, go, join, sign_in, tiles, unlock
+from acts import DRAWN_MS, PASSWORD, drawn, fresh, generate, go, join, sign_in, tiles, unlock
+from PIL import Image
 from playwright.sync_api import Browser, BrowserContext, Page, expect
-
-from conftest import new_context
+from watched import new_context
 
 Watch = Callable[[BrowserContext], Page]
 PROMPT = "a 3d turquoise whale"
@@ -237,5 +238,62 @@ def test_stay_unlocked_and_change_of_password(chromium: Browser, watch: Watch, u
         expect(page.get_by_text("Everything is deleted.")).to_be_visible(timeout=60_000)
         expect(page.get_by_role("article")).to_have_count(0)
         nothing_readable(page, name)
+    finally:
+        context.close()
+
+
+def test_a_private_picture_survives_a_reload(chromium: Browser, watch: Watch, url: str) -> None:
+    """The job goes on, the vault is still open, and the picture lands in the new page."""
+    context = new_context(chromium)
+    try:
+        page = watch(context)
+        join(page, url, fresh("fay"))
+        go(page, "Create")
+        page.get_by_role("group", name="Pictures").get_by_text("4", exact=True).click()
+        page.get_by_role("textbox", name="What should the picture show").fill("a 3d red fox")
+        page.get_by_role("button", name="Generate", exact=True).click()
+        expect(page.get_by_role("article")).to_contain_text("Step", timeout=DRAWN_MS)
+        page.reload()
+        expect(page.get_by_text("Sent before this page was reloaded")).to_be_visible()
+        expect(page.get_by_role("button", name="Kept")).to_have_count(4, timeout=2 * DRAWN_MS)
+        go(page, "Creations")
+        expect(tiles(page)).to_have_count(4)
+    finally:
+        context.close()
+
+
+def test_refused_cancelled_and_started_from_a_picture(
+    chromium: Browser, watch: Watch, url: str, tmp_path: Path
+) -> None:
+    """What does not end in a picture says so; a dropped picture is where the next one starts."""
+    context = new_context(chromium)
+    try:
+        page = watch(context)
+        page.goto(url)
+        prompt = page.get_by_role("textbox", name="What should the picture show")
+        press = page.get_by_role("button", name="Generate", exact=True)
+        press.click()
+        expect(page.get_by_text("Write what the picture should show")).to_be_visible()
+        prompt.fill("a nude child")
+        press.click()
+        expect(page.get_by_role("alert")).to_contain_text("content rules", timeout=DRAWN_MS)
+        page.get_by_role("button", name="Remove from this page").click()
+
+        prompt.fill("a rocket on a blue background")
+        press.click()
+        page.get_by_role("article").get_by_role("button", name="Cancel").click()
+        expect(page.get_by_role("alert")).to_have_text("Cancelled. Nothing was kept.")
+        page.get_by_role("button", name="Remove from this page").click()
+
+        start = tmp_path / "holiday in Bern.png"
+        Image.new("RGB", (300, 200), (40, 90, 200)).save(start)
+        with page.expect_file_chooser() as chooser:
+            page.get_by_role("button", name="Start from a picture").click()
+        chooser.value.set_files(start)
+        expect(page.get_by_role("img", name="Starting picture")).to_be_visible()
+        expect(page.get_by_role("slider", name="How far to move from it")).to_be_visible()
+        press.click()
+        drawn(page)
+        assert "Bern" not in page.content()
     finally:
         context.close()

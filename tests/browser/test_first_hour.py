@@ -6,8 +6,7 @@ from collections.abc import Callable
 
 from acts import drawn, fresh, generate, go, make_vault, run, shot, tiles, unlock
 from playwright.sync_api import Browser, BrowserContext, Page, expect
-
-from conftest import new_context
+from watched import new_context
 
 Watch = Callable[[BrowserContext], Page]
 

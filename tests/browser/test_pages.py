@@ -9,8 +9,7 @@ from typing import Any
 import pytest
 from acts import fresh, generate, go, join, run, shot, tiles
 from playwright.sync_api import Browser, BrowserContext, Page, expect
-
-from conftest import new_context
+from watched import new_context
 
 AXE = Path(__file__).parents[2] / "studio/node_modules/axe-core/axe.min.js"
 THEMES = ("dark", "light")

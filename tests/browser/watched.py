@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
 from urllib.parse import urlsplit
 
-from playwright.sync_api import BrowserContext, ConsoleMessage, Page, Request
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request
 
 # What a server answers on purpose is shown by Chromium as a console error without a cause.
 EXPECTED = ("Failed to load resource: the server responded with a status of 4",)
@@ -36,3 +37,15 @@ class Watched:
     def check(self) -> None:
         assert not self.complaints, self.complaints
         assert not self.foreign, self.foreign
+
+
+def new_context(chromium: Browser, *, theme: str = "dark", **more: Any) -> BrowserContext:
+    """A fresh profile, as a person with a new browser has it."""
+    options: dict[str, Any] = {"viewport": {"width": 1280, "height": 860}, "accept_downloads": True}
+    context = chromium.new_context(**(options | more))
+    context.set_default_timeout(90_000)
+    context.add_init_script(
+        "try { localStorage.getItem('safelight-theme') ?? "
+        f"localStorage.setItem('safelight-theme', '{theme}') }} catch {{}}"
+    )
+    return context
