@@ -53,18 +53,19 @@ class Desk(Accounts, Sweep, Dispatch):
             raise errors.exceptions[0] from None
         await self._recover(all_running=alone)
         await self._load_queue()
-        self._beside(self._first_round())
+        self._beside(self._whole(self._first_round()))
         self._beside(self._every(TIDY_SECONDS, self.tidy_memory))
         self._beside(self._every(SWEEP_SECONDS, self.sweep))
 
     async def close(self) -> None:
         """Stop working and close the stores. Kept jobs that run go back into the queue."""
-        while tasks := list(self._tasks | self._under_way):
+        self._closing = True
+        while tasks := self._tasks | self._under_way:
             for task in tasks:
                 task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
-            self._under_way.difference_update(tasks)
-            self._tasks.difference_update(tasks)
+            await asyncio.wait(tasks)
+        while self._to_the_end:
+            await asyncio.wait(set(self._to_the_end))
         await self.keys_store.close()
         await self.records.close()
         if self._lock_file is not None:

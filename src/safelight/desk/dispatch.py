@@ -107,12 +107,13 @@ class Dispatch(Finishing):
                 if not task.cancelled():
                     task.exception()
             finally:
-                task.cancel()
+                if not task.done() and not task.cancelling():
+                    task.cancel()  # once: it is then putting its job back
                 self._working.discard(job)
                 self._turns.ended(account)
 
     async def _develop(self, fleet: Fleet, name: str) -> None:
-        taken = await self._claim(name)
+        taken = await self._whole(self._claim(name))
         if taken is None:
             return
         job, sealed = taken
@@ -121,13 +122,13 @@ class Dispatch(Finishing):
         try:
             outcome = await fleet.develop(name, sealed, job.cost, _Hearing(self._rings, name))
         except asyncio.CancelledError:
-            await asyncio.shield(self._put_back(job))
+            await self._whole(self._put_back(job))
             raise
         except Exception:  # noqa: BLE001 - whatever a fleet does, the queue goes on
             outcome = Outcome(state="failed", code=DarkroomError.code)
         finally:
             beating.cancel()
-        await self._settle(job, outcome)
+        await self._whole(self._settle(job, outcome))
 
     async def _claim(self, name: str) -> tuple[Job, bytes] | None:
         now = self.clock.now()
@@ -154,7 +155,7 @@ class Dispatch(Finishing):
             await asyncio.sleep(self.settings.lease_seconds / 3)
             with suppress(SafelightError):  # the records are away; perhaps not at the next beat
                 lease = self.clock.now() + self._lease()
-                if not await self.records.jobs.beat(job.id, job.attempts, lease):
+                if not await self._whole(self.records.jobs.beat(job.id, job.attempts, lease)):
                     if worker is not None:
                         worker.cancel()
                     return
@@ -191,7 +192,7 @@ class Dispatch(Finishing):
         while True:
             await asyncio.sleep(seconds)
             with suppress(Exception):  # a store is away, perhaps; the queue must go on
-                await work()
+                await self._whole(work())
 
 
 class _Hearing:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine
-from typing import Any
+from typing import Any, TypeVar
 
 from safelight.desk.door import Door
 from safelight.desk.fleet import Fleet
@@ -16,6 +16,8 @@ from safelight.settings import Settings
 from safelight.store.blobs import Blobs
 from safelight.store.keys import Keys
 from safelight.store.records import Records
+
+T = TypeVar("T")
 
 
 class Parts:
@@ -36,8 +38,21 @@ class Parts:
         self._fleet: Fleet | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._under_way: set[asyncio.Task[None]] = set()
+        self._to_the_end: set[asyncio.Task[Any]] = set()
+        self._closing = False
         self._working: set[str] = set()
         self._draining = False
+
+    async def _whole(self, work: Coroutine[Any, Any, T]) -> T:
+        """Wait for work on a store that goes on to its end even if the waiter is cancelled.
+
+        :meth:`Desk.close` waits for it. A statement that is cut off would leave its connection in
+        an unknown state.
+        """
+        task = asyncio.create_task(work)
+        self._to_the_end.add(task)
+        task.add_done_callback(self._to_the_end.discard)
+        return await asyncio.shield(task)
 
     def _beside(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Run something beside the rest until it ends or the desk closes."""

@@ -48,11 +48,13 @@ class Sweep(Leaving):
     async def go_on(self) -> tuple[int, int]:
         """Finish the deletions that a crash interrupted: counts of assets and accounts."""
         assets = 0
-        while marked := await self.records.assets.erasing(_BATCH):
+        while not self._closing and (marked := await self.records.assets.erasing(_BATCH)):
             await self._erase(marked)
             assets += len(marked)
         leaving = await self.records.people.leaving()
         for account in leaving:
+            if self._closing:
+                break
             await self._finish_leaving(account)
         return assets, len(leaving)
 
@@ -80,6 +82,8 @@ class Sweep(Leaving):
         found, after = 0, ""
         before = self.clock.now() - age
         while names := await self.keys_store.old_envelopes(before, after, _BATCH):
+            if self._closing:
+                break
             after = names[-1]
             known = await self.records.assets.known_blobs(names)
             if orphans := [name for name in names if name not in known]:
@@ -107,6 +111,8 @@ class Sweep(Leaving):
             if len(batch) >= _BATCH:
                 found += await self._drop_unknown(batch)
                 batch = []
+            if self._closing:
+                break
         return found + await self._drop_unknown(batch)
 
     async def _drop_unknown(self, names: list[str]) -> int:

@@ -59,7 +59,7 @@ _BILL = text(
 )
 _QUEUED = text(
     "SELECT id, account FROM jobs WHERE state IN ('queued', 'running') AND state = 'queued'"
-    " ORDER BY created_at, id"
+    " ORDER BY CASE WHEN attempts > 0 THEN 0 ELSE 1 END, created_at, id"
 )
 
 
@@ -120,7 +120,7 @@ class JobRows:
             return [read_job(row) for row in rows]
 
     async def queued(self) -> list[tuple[str, str]]:
-        """Id and account of every queued job, oldest first."""
+        """Id and account of every queued job: those begun before, then the oldest."""
         async with self._db.read() as connection:
             return [(row[0], row[1]) for row in await connection.execute(_QUEUED)]
 
