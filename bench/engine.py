@@ -108,7 +108,7 @@ def warm(model: Model, catalogue: Catalogue) -> list[Row]:
             name=f"Pocket, one picture of {LARGE_PX} px",
             value=min(pace),
             unit="s",
-            note=f"{large.steps} steps; the best of {PACE_ROUNDS}, so that a busy machine counts less",
+            note=f"{large.steps} steps; best of {PACE_ROUNDS}",
         ),
     ]
 
