@@ -12,7 +12,6 @@ import binascii
 import hashlib
 import io
 import json
-import mmap
 import re
 import secrets
 import tarfile
@@ -156,14 +155,18 @@ class Scanner:
                 stack += [(inner, (*path, step)) for step, inner in decoded(blob, steps)]
         return list(found.values())
 
-    def scan_plain(self, data: bytes | mmap.mmap, where: str) -> list[Hit]:
+    def scan_plain(self, data: bytes, where: str) -> list[Hit]:
         """Texts as UTF-8, UTF-16 or base64, and pictures as bytes or pixels; nothing is decoded.
 
         For memory dumps, which are large.
         """
         forms = ("(utf-8)", "(utf-16-le)", "(utf-8, base64)", "(file slice)", "(pixels uint8)")
         chosen = [(raw, name) for raw, name in self.needles.items() if name.endswith(forms)]
-        return [Hit(name, where, ()) for raw, name in chosen if data.find(raw) >= 0]
+        return [
+            Hit(name, where, ())
+            for raw, name in chosen
+            if raw in data and not _is_only_mention(raw, data)
+        ]
 
     def _looks_like(self, path: tuple[str, ...], blob: bytes) -> list[str]:
         if not self.looks or not path or path[-1] != "picture":
