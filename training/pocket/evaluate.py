@@ -40,7 +40,7 @@ def prompts() -> list[str]:
 def gallery(glyphs: list[data.Glyph]) -> tuple[np.ndarray, list[str]]:
     """Features of every training glyph on white, shape (n, d), and their labels."""
     rows = [
-        feature(Image.fromarray(data.place(glyph, 128, (255, 255, 255), (0.5, 0.5, 0.86))))
+        feature(Image.fromarray(data.place(glyph, 256, (255, 255, 255), (0.5, 0.5, 0.86))))
         for glyph in glyphs
     ]
     return np.stack(rows), [glyph.label for glyph in glyphs]
