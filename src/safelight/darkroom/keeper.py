@@ -66,6 +66,8 @@ class Keeper:
         self._turn = asyncio.Lock()
         self._drawing: str | None = None
         self._jobs: dict[str, asyncio.Task[None]] = {}
+        self._telling: set[asyncio.Task[None]] = set()
+        self._stopping = False
         self._confinement: dict[str, Any] = {}
 
     async def run(self, engine: EngineLink, confinement: dict[str, Any]) -> None:
@@ -85,6 +87,7 @@ class Keeper:
         except (EOFError, ConnectionError):
             return
         finally:
+            self._stopping = True
             engine.stop()
             for task in [*tasks, *self._jobs.values()]:
                 task.cancel()
@@ -96,8 +99,10 @@ class Keeper:
     async def _take(self, header: dict[str, Any], parts: list[bytes]) -> None:
         match header["op"]:
             case "develop":
-                task = asyncio.create_task(self._develop(header["job"], header["cost"], parts[0]))
-                self._jobs[header["job"]] = task
+                job = header["job"]
+                task = asyncio.create_task(self._develop(job, header["cost"], parts[0]))
+                self._jobs[job] = task
+                task.add_done_callback(lambda task: self._ended(job, task))
             case "cancel":
                 await self._cancel(header["job"])
             case "announce":
@@ -153,16 +158,21 @@ class Keeper:
             task.cancel()
 
     async def _develop(self, job: str, cost: dict[str, Any], sealed: bytes) -> None:
-        try:
-            end = await self._end_of(job, cost, sealed)
-            if end is None:
-                await self._desk.send({"op": "lost", "job": job, "code": DarkroomKeyLostError.code})
-            else:
-                await self._finish(job, end)
-        except asyncio.CancelledError:
-            await self._finish(job, _End(outcome="cancelled"))
-        finally:
-            self._jobs.pop(job, None)
+        end = await self._end_of(job, cost, sealed)
+        if end is not None:
+            await self._finish(job, end)
+            return
+        with contextlib.suppress(ConnectionError):
+            await self._desk.send({"op": "lost", "job": job, "code": DarkroomKeyLostError.code})
+
+    def _ended(self, job: str, task: asyncio.Task[None]) -> None:
+        """A job's task is over. One that was cancelled, even before its first step, says so."""
+        if self._jobs.get(job) is task:
+            del self._jobs[job]
+        if task.cancelled() and not self._stopping:
+            telling = asyncio.create_task(self._finish(job, _End(outcome="cancelled")))
+            self._telling.add(telling)
+            telling.add_done_callback(self._telling.discard)
 
     async def _end_of(self, job: str, cost: dict[str, Any], sealed: bytes) -> _End | None:
         """Work on one job; None means that no key here opens it. Never raises but a cancel."""

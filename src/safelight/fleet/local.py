@@ -43,6 +43,9 @@ class LocalFleet:
     ) -> None:
         self._key: FleetKey = load_or_make(settings.home)
         self._clock = clock or SystemClock()
+        self._developing: set[str] = set()
+        self._asked: set[str] = set()
+        """Jobs under way that were cancelled."""
         self._links = [
             KeeperLink(settings, device, self._key, self._clock, on_event, keeper_command)
             for device in (devices or [settings.device])
@@ -92,14 +95,23 @@ class LocalFleet:
         See :class:`safelight.desk.fleet.Fleet`.
         """
         outcome = Outcome(state="failed", code=DarkroomKeyLostError.code)
-        for link in sorted(self._links, key=lambda link: link.busy):
-            outcome = await link.develop(job_id, sealed, cost, listener)
-            if outcome.code != DarkroomKeyLostError.code:
-                return outcome
-        return outcome
+        self._developing.add(job_id)
+        try:
+            for link in sorted(self._links, key=lambda link: link.busy):
+                outcome = await link.develop(job_id, sealed, cost, listener)
+                if outcome.code != DarkroomKeyLostError.code:
+                    return outcome
+                if job_id in self._asked:  # cancelled while a darkroom without the key had it
+                    return Outcome(state="cancelled")
+            return outcome
+        finally:
+            self._developing.discard(job_id)
+            self._asked.discard(job_id)
 
     async def cancel(self, job_id: str) -> None:
         """Cancel the job in whichever darkroom has it."""
+        if job_id in self._developing:
+            self._asked.add(job_id)
         await asyncio.gather(*(link.cancel(job_id) for link in self._links))
 
     async def wait_ready(self) -> None:

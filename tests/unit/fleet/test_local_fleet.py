@@ -68,6 +68,18 @@ async def test_start_announce_develop_cancel_stop(tmp_path: Path) -> None:
         await fleet.cancel(job)
         assert (await working).state == "cancelled"
 
+        # A cancel that comes right behind its job, or while another one is drawn, is heard too.
+        blocked = []
+        for _ in range(8):
+            job, sealed = new_id("job"), caller.seal(caller.request(slow), notes[:1])
+            blocked.append(
+                asyncio.create_task(fleet.develop(job, sealed, cost_header(slow), Hearing()))
+            )
+            await asyncio.sleep(0)
+            await fleet.cancel(job)
+        async with asyncio.timeout(60):
+            assert {(await task).state for task in blocked} == {"cancelled"}
+
         # Dropping the task cancels the job too: the darkroom is free at once.
         hearing = Hearing()
         sealed = caller.seal(caller.request(slow), notes)
