@@ -74,6 +74,7 @@ def test_two_people_and_what_stays(chromium: Browser, watch: Watch, url: str) ->
         tiles(one).first.click()
         asset = one.url.rsplit("/", 1)[-1]
         assert asset.startswith("ast_")
+        expect(one.get_by_role("dialog", name="Details")).to_be_visible()
         one.keyboard.press("Escape")
 
         # Somebody else sees nothing of it, by page or by address.
