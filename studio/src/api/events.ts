@@ -77,6 +77,7 @@ async function* blocks(answer: Response): AsyncGenerator<string, void, undefined
       }
     }
   } finally {
-    void reader.cancel();
+    // A stream that was aborted refuses to be cancelled; there is nothing left to do.
+    void reader.cancel().catch(() => undefined);
   }
 }
