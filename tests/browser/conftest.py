@@ -56,8 +56,10 @@ def url(built: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield server.url.replace("127.0.0.1", "localhost")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
+    """One browser for a file. It ends with the file: Playwright keeps an event loop running in
+    this thread while it lives, and no asynchronous test elsewhere could start its own."""
     path = os.environ.get("SAFELIGHT_CHROMIUM", "/usr/bin/chromium")
     expect.set_options(timeout=30_000)
     with sync_playwright() as playwright:
