@@ -33,6 +33,12 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
         session.config.stash[PROOFS].write(Path(name))
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.get_closest_marker("proof"):
+            item.add_marker(pytest.mark.timeout(7_200))
+
+
 PROOFS = pytest.StashKey[Proofs]()
 
 

@@ -27,14 +27,12 @@ async def test_a_check_that_answers_nan_lets_nothing_out(tmp_path: Path) -> None
 
 
 @pytest.mark.proof
-@pytest.mark.timeout(3600)
 @pytest.mark.parametrize("fault", [fault for fault in BROKEN if fault != QUICK])
 async def test_a_broken_check_lets_nothing_out(tmp_path: Path, fault: str) -> None:
     await no_picture(tmp_path, fault)
 
 
 @pytest.mark.proof
-@pytest.mark.timeout(3600)
 async def test_a_check_that_kills_the_process_lets_nothing_out(tmp_path: Path) -> None:
     async with darkroom(tmp_path, "classifier:dying", ready=False) as room:
         await room.until("darkroom-not-ready")
@@ -44,7 +42,6 @@ async def test_a_check_that_kills_the_process_lets_nothing_out(tmp_path: Path) -
 
 
 @pytest.mark.proof
-@pytest.mark.timeout(3600)
 async def test_a_refused_picture_gives_a_reply_and_no_asset(tmp_path: Path) -> None:
     async with darkroom(tmp_path, "classifier:explicit") as room:
         for keep in (True, False):
@@ -58,7 +55,6 @@ async def test_a_refused_picture_gives_a_reply_and_no_asset(tmp_path: Path) -> N
 
 
 @pytest.mark.proof
-@pytest.mark.timeout(3600)
 def test_it_is_told(proof: Callable[[str, str, str], None]) -> None:
     proof("S1", "picture check missing, crashing, killing, slow, NaN or nonsense, kept and not",
           f"0 pictures without a verdict in {2 * len(BROKEN) + 1} jobs")  # fmt: skip

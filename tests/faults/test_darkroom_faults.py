@@ -38,20 +38,17 @@ async def test_killed_after_a_picture_and_tried_again(tmp_path: Path) -> None:
 
 
 @pytest.mark.proof
-@pytest.mark.timeout(3600)
 @pytest.mark.parametrize("stage", LATER)
 async def test_killed_at_each_stage(tmp_path: Path, stage: str) -> None:
     await killed_at(stage, tmp_path)
 
 
 @pytest.mark.proof
-@pytest.mark.timeout(3600)
 async def test_killed_with_the_real_engine(tmp_path: Path) -> None:
     await killed_at("gate", tmp_path, "diffusers:")
 
 
 @pytest.mark.proof
-@pytest.mark.timeout(3600)
 def test_killed_at_each_stage_is_told(proof: Callable[[str, str, str], None]) -> None:
     stages = [QUICK, *LATER]
     proof("R1", "engine process killed at each stage of a job, then tried again",
@@ -59,7 +56,6 @@ def test_killed_at_each_stage_is_told(proof: Callable[[str, str, str], None]) ->
 
 
 @pytest.mark.proof
-@pytest.mark.timeout(3600)
 @pytest.mark.parametrize("stage", ["start", "warm"])
 async def test_killed_while_it_starts(tmp_path: Path, stage: str) -> None:
     async with darkroom(tmp_path, f"kill:{stage}", ready=False) as room:
@@ -88,7 +84,6 @@ async def test_a_hung_engine_is_killed_and_the_job_tried_again(tmp_path: Path) -
 
 
 @pytest.mark.proof
-@pytest.mark.timeout(3600)
 @pytest.mark.parametrize(
     ("fault", "code"), [("memory:step", "no-memory"), ("surprise:step", "error")]
 )

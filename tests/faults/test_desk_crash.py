@@ -86,7 +86,6 @@ def test_a_kill_at_every_kind_of_write_loses_nothing(victim: Victim, proof: Proo
 
 
 @pytest.mark.proof
-@pytest.mark.timeout(3_600)
 def test_a_kill_at_every_write_loses_nothing(victim: Victim, proof: Proof) -> None:
     names = victim.ask(kind="list")["names"]
     killed = sum(victim.ask(kind="point", point=point)["killed"] for point in range(len(names)))
@@ -96,11 +95,10 @@ def test_a_kill_at_every_write_loses_nothing(victim: Victim, proof: Proof) -> No
 
 
 @pytest.mark.proof
-@pytest.mark.timeout(7_200)
 def test_a_thousand_kills_at_any_moment_lose_nothing(victim: Victim, proof: Proof) -> None:
     seconds = victim.ask(kind="list")["seconds"]
-    killed = 0
-    for seed in range(RANDOM_KILLS):
+    killed = seed = 0
+    while killed < RANDOM_KILLS:
         killed += victim.ask(kind="timer", seed=seed, seconds=seconds)["killed"]
-    assert killed > RANDOM_KILLS / 2
+        seed += 1
     proof("R1", "kill -9 of the desk at any moment", told(killed, victim))

@@ -80,7 +80,6 @@ async def traced(settings: Settings, model: str, trace: Path, fault: str, jobs: 
 
 
 @pytest.mark.proof
-@pytest.mark.timeout(3600)
 def test_l5_no_write_in_50_jobs(tmp_path: Path, proof: Callable[[str, str, str], None]) -> None:
     refused = 0
     for fault, jobs in (("any", 48), ("diffusers:any", 2)):

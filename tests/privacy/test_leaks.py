@@ -45,7 +45,6 @@ def test_nothing_leaks_in_a_short_run(tmp_path: Path) -> None:
 
 
 @pytest.mark.proof
-@pytest.mark.timeout(3600)
 def test_l1_nothing_leaks_in_200_jobs(tmp_path: Path, proof: Proof) -> None:
     looked = 0
     with Rig(tmp_path, settings=SETTINGS) as rig:
@@ -73,7 +72,6 @@ def test_l1_nothing_leaks_in_200_jobs(tmp_path: Path, proof: Proof) -> None:
 
 
 @pytest.mark.proof
-@pytest.mark.timeout(3600)
 def test_l1_with_the_real_engine(tmp_path: Path, proof: Proof) -> None:
     with Rig(
         tmp_path, fault="diffusers:any", settings=SETTINGS | {"job_timeout_seconds": 300}
@@ -125,7 +123,6 @@ def test_the_servers_memory_holds_no_sealed_word(tmp_path: Path) -> None:
 
 
 @pytest.mark.proof
-@pytest.mark.timeout(3600)
 def test_l3_the_servers_memory_after_50_jobs(tmp_path: Path, proof: Proof) -> None:
     with Rig(tmp_path, settings=SETTINGS) as rig:
         assert memory_after(rig, 50) == []
@@ -156,7 +153,6 @@ def test_off_the_record_changes_one_row(tmp_path: Path) -> None:
 
 
 @pytest.mark.proof
-@pytest.mark.timeout(3600)
 def test_l7_off_the_record_100_jobs(tmp_path: Path, proof: Proof) -> None:
     with Rig(tmp_path, settings=SETTINGS) as rig:
         files, changed = off_the_record_leaves(rig, 100)
