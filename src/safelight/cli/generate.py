@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from safelight.cli.generate_remote import media_type_of, numbered
 from safelight.cli.remote import add_server_options, check_output
-from safelight.errors import OutputError, RecipeError
-from safelight.ids import sha256_hex
+from safelight.errors import OutputError, RecipeError, RequestError
+from safelight.ids import check_id, sha256_hex
 from safelight.secret import Secret
 from safelight.settings import default_home
 
@@ -46,7 +46,11 @@ def add_parser(subparsers: Subparsers) -> None:
     parser.add_argument("--seed", type=int, metavar="N", help="same seed, same picture")
     parser.add_argument("--count", type=int, default=1, metavar="N", help="how many pictures")
     parser.add_argument("--negative", default="", metavar="TEXT", help="what to avoid")
-    parser.add_argument("--init", type=Path, metavar="FILE", help="a picture to start from")
+    parser.add_argument(
+        "--init",
+        metavar="FILE|ID",
+        help="a picture to start from: a file, or an asset of your library (server)",
+    )
     parser.add_argument("--strength", type=float, metavar="S", help="0 keeps it, 1 ignores it")
     parser.add_argument("--format", choices=("png", "jpg", "jpeg", "webp"), help="file format")
     parser.add_argument("--transparent", action="store_true", help="cut out the background")
@@ -110,7 +114,9 @@ def _request(
     inputs: dict[str, bytes] = {}
     more: dict[str, Any] = {}
     if args.init is not None:
-        data = read_picture(args.init)
+        if is_asset(args.init):
+            raise RecipeError("an asset is in a library", hint="name its server with --server URL")
+        data = read_picture(Path(args.init))
         digest = sha256_hex(data)
         inputs[digest] = data
         strength = DEFAULT_STRENGTH if args.strength is None else args.strength
@@ -141,6 +147,14 @@ def parse_size(text: str | None, native_px: int) -> tuple[int, int]:
     if not (cross and width.isascii() and width.isdigit() and height.isdigit()):
         raise RecipeError("the size is width x height in px", hint="such as 256x256")
     return int(width[:6]), int(height[:6])
+
+
+def is_asset(text: str) -> bool:
+    """Whether ``--init`` names an asset of the library; a file of that name is ``./ast_...``."""
+    try:
+        return bool(check_id("ast", text))
+    except RequestError:
+        return False
 
 
 def read_picture(path: Path) -> bytes:

@@ -51,7 +51,7 @@ def run(args: argparse.Namespace) -> int:
             steps=args.steps,
             guidance=args.guidance,
             seed=args.seed,
-            more=_more(args, inputs),
+            more=_more(args, studio, inputs),
         )
         with _progress(quiet=args.quiet or args.json) as heard:
             made = studio.generate(
@@ -91,8 +91,8 @@ def numbered(path: Path, index: int, count: int) -> Path:
     return path if count == 1 else path.with_name(f"{path.stem}-{index + 1}{path.suffix}")
 
 
-def _more(args: argparse.Namespace, inputs: dict[str, bytes]) -> dict[str, Any]:
-    from safelight.cli.generate import DEFAULT_STRENGTH, read_picture
+def _more(args: argparse.Namespace, studio: Studio, inputs: dict[str, bytes]) -> dict[str, Any]:
+    from safelight.cli.generate import DEFAULT_STRENGTH, is_asset, read_picture
 
     more: dict[str, Any] = {
         "negative_prompt": Secret(args.negative),
@@ -103,8 +103,11 @@ def _more(args: argparse.Namespace, inputs: dict[str, bytes]) -> dict[str, Any]:
         if args.strength is not None:
             raise RecipeError("strength needs a picture to start from", hint="name it with --init")
         return more
-    data = read_picture(args.init)
-    digest = sha256_hex(data)
+    if is_asset(args.init):
+        digest, data = studio.input(args.init)
+    else:
+        data = read_picture(Path(args.init))
+        digest = sha256_hex(data)
     inputs[digest] = data
     strength = DEFAULT_STRENGTH if args.strength is None else args.strength
     return more | {"task": "image-to-image", "init_image": digest, "strength": strength}

@@ -17,13 +17,15 @@ from safelight.errors import (
     NoSpaceError,
     NotFoundError,
     OutputError,
+    PictureError,
     RequestError,
     TransientError,
 )
-from safelight.ids import check_id, unb64
+from safelight.ids import check_id, sha256_hex, unb64
 from safelight.vault.head import IndexEntry
 from safelight.vault.identity import OwnerKeys
 from safelight.vault.reply import Meta
+from safelight.vault.request import MEDIA_TYPES
 
 PAGE = 200
 DELETE_BATCH = 100
@@ -119,6 +121,17 @@ def open_asset(link: Link, keys: OwnerKeys, asset: str, *, with_meta: bool = Fal
     found, data = opener.open(kept, "full")
     meta = opener.meta(kept) if with_meta else None
     return Opened(asset=asset, data=data, media_type=found.media_type, meta=meta)
+
+
+def open_input(link: Link, keys: OwnerKeys, asset: str) -> tuple[str, bytes]:
+    """The digest and the bytes of a picture of the library, for a recipe that starts from it.
+
+    Raises as :func:`open_asset`, and :class:`PictureError` for an asset that is no picture.
+    """
+    opened = open_asset(link, keys, asset)
+    if opened.media_type not in MEDIA_TYPES:
+        raise PictureError("this asset is not a picture")
+    return sha256_hex(opened.data), opened.data
 
 
 def delete(link: Link, keys: OwnerKeys | None, assets: Sequence[str]) -> dict[str, str]:

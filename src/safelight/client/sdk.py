@@ -135,6 +135,15 @@ class Studio:
             more=more,
         )
 
+    def input(self, asset: str) -> tuple[str, bytes]:
+        """A picture of the library to start from: its digest for the recipe, and its bytes.
+
+        Opened and verified here; it travels inside the sealed request like any other input, so
+        the server does not learn which asset it was. Raises :class:`NotFoundError`,
+        :class:`IntegrityError`, or :class:`PictureError` for an asset that is no picture.
+        """
+        return library.open_input(self.link, self.link.keys(), asset)
+
     def generate(
         self,
         recipe: Recipe,

@@ -17,7 +17,6 @@ from safelight.errors import ExpiredError, SealError
 from safelight.ids import b64, canonical_json, check_id, sha256_hex, unb64
 from safelight.recipe import Recipe
 from safelight.records import Retention
-from safelight.secret import Secret
 from safelight.vault import age, container, tar
 from safelight.vault.identity import Identity, check_recipient
 
@@ -65,8 +64,8 @@ class SealedRequest:
     """K of the API key that asked: the reply is sealed to it as well (protocol section 2)."""
     key_record: str | None = None
     """The owner's signed record for that key."""
-    input_identities: Mapping[str, Secret[str]] = field(default_factory=dict)
-    """Asset id to identity A, for inputs that live in the library."""
+    input_identities: Mapping[str, str] = field(default_factory=dict)
+    """Empty in this version: a picture of the library travels as an input like any other."""
     darkroom_notes: tuple[str, ...] = ()
     """The signed notes the caller checked; the darkroom puts its own into ``meta``."""
     v: int = REQUEST_VERSION
@@ -79,7 +78,7 @@ class SealedRequest:
         value = {f.name: getattr(self, f.name) for f in fields(self)}
         value["recipe"] = self.recipe.to_dict()
         value["darkroom_notes"] = list(self.darkroom_notes)
-        value["input_identities"] = {k: s.reveal() for k, s in self.input_identities.items()}
+        value["input_identities"] = dict(self.input_identities)
         value["assets"] = [
             {
                 "id": slot.id,
@@ -99,9 +98,6 @@ class SealedRequest:
         try:
             data["recipe"] = Recipe.from_dict(value["recipe"])
             data["darkroom_notes"] = tuple(value["darkroom_notes"])
-            data["input_identities"] = {
-                k: Secret(str(v)) for k, v in value["input_identities"].items()
-            }
             data["assets"] = tuple(
                 AssetSlot(
                     id=slot["id"],
@@ -238,6 +234,8 @@ def _check(request: SealedRequest) -> None:
         raise SealError("an owner's signing key is 64 hexadecimal digits")
     if request.key_recipient is not None:
         check_recipient(request.key_recipient)
+    if request.input_identities != {}:
+        raise SealError("a request names inputs that this version does not fetch")
     if not all(isinstance(note, str) for note in request.darkroom_notes):
         raise SealError("a darkroom note is text")
     _check_assets(request)

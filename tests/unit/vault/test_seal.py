@@ -195,6 +195,7 @@ def asked(**changes: Any) -> request.SealedRequest:
         {"retention": "owner"},
         {"assets": (request.AssetSlot(id="ast_" + "0" * 26),)},
         {"v": 2},
+        {"input_identities": {"ast_" + "0" * 26: A.text()}},
         {
             "retention": "owner",
             "assets": (request.AssetSlot(id="ast_" + "0" * 26, recipient=A.recipient),),
