@@ -1,7 +1,7 @@
 """The studio with a library of 10,000 pictures, in Chromium, with real keys and real seals.
 
 The index is written to a real server. The list and the thumbnails are answered here, as the server
-would, and sealed when they are asked for: making 10,000 pictures would measure the disk.
+would, sealed beforehand: making 10,000 pictures would measure the disk.
 """
 
 from __future__ import annotations
@@ -23,12 +23,14 @@ ROOT = Path(__file__).parent.parent
 STATIC = ROOT / "src/safelight/server/static"
 PICTURES = 10_000
 PAGE_PICTURES = 500
+SEALED_BEFOREHAND = 3_000
+"""So many of the newest thumbnails: more than are scrolled past."""
 WORDS = ("red", "blue", "fox", "rocket", "cat", "kite", "sea", "tree", "moon", "cup")
 FLAGS = ("--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run")
 
 
 class Wall:
-    """10,000 sealed pictures of one owner, made when they are asked for."""
+    """10,000 sealed pictures of one owner."""
 
     def __init__(self, owner: str) -> None:
         from PIL import Image
@@ -116,7 +118,8 @@ class Wall:
         path, _, query = route.request.url.partition("/api/v1/assets")[2].partition("?")
         if path == "/thumbs":
             ids = json.loads(route.request.post_data or "{}")["ids"]
-            route.fulfill(json={"thumbs": {i: b64(self.sealed(i, "thumb")) for i in ids}})
+            thumbs = {i: self.thumbs.get(i) or b64(self.sealed(i, "thumb")) for i in ids}
+            route.fulfill(json={"thumbs": thumbs})
         elif path.endswith("/full"):
             route.fulfill(
                 body=self.sealed(path.split("/")[1], "full"), content_type="application/age"
@@ -128,8 +131,12 @@ class Wall:
             route.fulfill(json=self.pages[cursor])
 
     def prepare(self) -> None:
-        """Make the whole list now, so that sealing envelopes here is not timed there."""
+        """Seal now, so that sealing here is not timed there."""
+        from safelight.ids import b64
+
         self.pages = {c: self.page(c) for c in range(PICTURES, 0, -PAGE_PICTURES)}
+        newest = self.ids[-SEALED_BEFOREHAND:]
+        self.thumbs = {asset: b64(self.sealed(asset, "thumb")) for asset in newest}
 
 
 def first_load_bytes() -> int:
@@ -186,6 +193,8 @@ def measure(page: Any, url: str, password: str) -> list[Row]:
     started, before = time.monotonic(), busy(devtools)
     page.wait_for_function(FULL_GRID)
     grid, worked = time.monotonic() - started, busy(devtools) - before
+    page.get_by_text("10,000 pictures", exact=True).wait_for()
+    whole = time.monotonic() - started
 
     search = page.get_by_role("searchbox", name="Search by words")
     # In the page itself: from the key to the new count on the screen.
@@ -204,6 +213,7 @@ def measure(page: Any, url: str, password: str) -> list[Row]:
             goal=3,
             note=f"the page itself worked {worked:.2f} s of it",
         ),
+        Row(name="10,000 pictures: unlocked to all of them listed", value=whole, unit="s"),
         Row(name="10,000 pictures: search", value=search_ms, unit="ms", goal=50),
         Row(name="10,000 pictures: open one", value=open_ms, unit="ms", goal=300),
         Row(

@@ -167,6 +167,7 @@ export const words = {
     search: 'Search by words',
     searchHint: 'Searched here in your browser. The server never sees the words.',
     count: (n: number) => s(n, 'picture', 'pictures'),
+    soFar: (count: string) => `${count} so far`,
     found: (n: number) => (n === 0 ? 'Nothing found' : `${s(n, 'picture', 'pictures')} found`),
     emptyTitle: 'Nothing kept yet',
     emptyText: 'Pictures you keep come here, sealed to your key. Whoever runs this server cannot open them.',

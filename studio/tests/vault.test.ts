@@ -2,6 +2,8 @@ import { describe, expect, test } from 'vitest';
 import * as age from '$vault/age';
 import { canonical, canonicalBytes, fromHex, sha256Hex, text, toHex, utf8 } from '$vault/codec';
 import { openObject, pack, padme, paddedLength, unpack, verify, type Expected } from '$vault/container';
+import type { IndexEntry } from '$vault/types';
+import { LibraryIndex } from '$vault/index';
 import { checkNotOlder, headBytes, headDigest, nextHead, openSegment, readHead, sealSegment } from '$vault/head';
 import * as keys from '$vault/keys';
 import { makeKeyRecord, openNote, readDarkroomNote, verifyDarkroomNote } from '$vault/notes';
@@ -212,6 +214,31 @@ describe('head', () => {
     for (const head of H.rollback.accepted) checkNotOlder(JSON.parse(head), seen);
     for (const head of H.rollback.refused) expect(() => checkNotOlder(JSON.parse(head), seen)).toThrow();
     expect(() => checkNotOlder(null, seen)).toThrow();
+  });
+
+  test('an index opens in any order, takes only what the head names, and is not written before it is whole', async () => {
+    const [first] = H.entries as IndexEntry[];
+    if (!first) throw new Error('the vectors have an entry');
+    const made = new LibraryIndex();
+    const other = { ...first, asset: `ast_${'0'.repeat(26)}` };
+    const filled = Array.from({ length: 256 }, (_, i) => ({ ...first, asset: `ast_1${String(i).padStart(25, '0')}` }));
+    const { head, segments } = await made.update([...filled, other], [], owner);
+    expect(segments.length).toBe(2);
+    const index = LibraryIndex.of(head, { seq: 0, digest: '' }, owner);
+    expect(index.missing).toEqual(segments.map(({ digest }) => digest));
+    const [one, two] = segments;
+    if (!one || !two) throw new Error('two segments');
+    expect(await index.take(two.digest, two.sealed, owner)).toEqual([other]);
+    await expect(index.update([], [other.asset], owner)).rejects.toThrow();
+    await expect(index.take(one.digest, two.sealed, owner)).rejects.toThrow();
+    await expect(index.take('0'.repeat(64), one.sealed, owner)).rejects.toThrow();
+    expect(index.missing).toEqual([one.digest]);
+    await index.take(one.digest, one.sealed, owner);
+    expect(index.missing).toEqual([]);
+    expect(index.entries.size).toBe(257);
+    const later = await index.update([], [other.asset], owner);
+    expect(later.seen.seq).toBe(2);
+    expect(later.segments).toEqual([]);
   });
 
   test('segments', async () => {

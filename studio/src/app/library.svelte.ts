@@ -1,20 +1,21 @@
 /** The kept pictures of whoever is signed in: what the server lists, joined with what only the vault can read. */
-import { SvelteMap, SvelteSet } from 'svelte/reactivity';
-import { ApiError } from '$api/http';
+import { tick } from 'svelte';
 import * as api from '$api/routes';
 import type { AssetInfo, OwnPublication, ShareInfo } from '$api/shapes';
 import { vault } from '$vault/client';
 import { VaultError } from '$vault/errors';
-import { fromBase64, toBase64, wordsOf } from '$vault/canonical';
+import { fromBase64, toBase64 } from '$vault/canonical';
 import type { OpenedAsset } from '$vault/calls';
 import type { Bytes, IndexEntry, MediaType, Meta, Recipe } from '$vault/types';
-import { convert, hide, show } from './pixels';
-import { forgetHead, rememberHead, seenHead } from './remembered';
+import { Entries } from './entries.svelte';
+import { convert } from './pixels';
+import { forgetHead } from './remembered';
 import { server } from './server.svelte';
 import { session } from './session.svelte';
+import { Thumbs } from './thumbs.svelte';
 
-const THUMBS_AT_ONCE = 24; // a picture that is opened meanwhile waits for one batch at most
-const THUMBS_KEPT = 1500;
+/** So many of the newest pictures fill any screen: once the index has them, the grid shows. */
+const FIRST_SCREEN = 60;
 
 export interface PublishChoice {
   caption: string;
@@ -24,39 +25,32 @@ export interface PublishChoice {
 
 class Library {
   assets = $state.raw<AssetInfo[]>([]);
-  /** What the index says of each asset. A plain map, because 10,000 signals are slow: `version` tells of changes. */
-  readonly entries = new Map<string, IndexEntry>();
-  version = $state(0);
-  readonly #text = new Map<string, string>();
-  readonly thumbs = new SvelteMap<string, string>();
-  readonly broken = new SvelteSet<string>();
+  readonly entries = new Entries();
+  readonly thumbs = new Thumbs((id) => this.#byId.get(id));
   publications = $state.raw<OwnPublication[]>([]);
-  loading = $state(false);
+  /** The newest pictures can be shown. */
   loaded = $state(false);
+  /** All of them are listed. */
+  whole = $state(false);
   problem = $state<unknown>(null);
-  #seq = 0;
-  #wanted = new Set<string>();
-  #fetching = false;
   #load: Promise<void> | null = null;
-  #writing: Promise<unknown> = Promise.resolve();
   readonly #byId = new Map<string, AssetInfo>();
+  readonly #deleted = new Set<string>();
 
   constructor() {
     session.onLock(() => this.#clear());
   }
 
   #clear(): void {
-    for (const url of this.thumbs.values()) hide(url);
     this.thumbs.clear();
-    this.#setEntries([]);
-    this.broken.clear();
+    this.entries.clear();
     this.assets = [];
     this.publications = [];
     this.#byId.clear();
-    this.#wanted.clear();
+    this.#deleted.clear();
     this.loaded = false;
+    this.whole = false;
     this.problem = null;
-    this.#seq = 0;
     this.#load = null;
   }
 
@@ -64,7 +58,7 @@ class Library {
     return this.#byId.get(id);
   }
 
-  /** Reads the index and the list; once per opening of the vault, and again on demand. */
+  /** Reads the index and the newest of the list; once per opening of the vault, and again on demand. */
   load(again = false): Promise<void> {
     if (again) this.#load = null;
     this.#load ??= this.#read();
@@ -72,61 +66,55 @@ class Library {
   }
 
   async #read(): Promise<void> {
-    this.loading = true;
     this.problem = null;
     try {
-      const { fleetKey } = await server.darkrooms();
-      await vault.trust(fleetKey);
-      // The newest pictures are shown as soon as they can be opened; the rest of a long list follows.
-      const [rest] = await Promise.all([this.#readNewest(), this.#readIndex(), this.#readPublications()]);
+      const trusted = server.darkrooms().then(({ fleetKey }) => vault.trust(fleetKey));
+      const newest = this.#readNewest();
+      const index = this.entries.read(() => this.#showFirst());
+      const [next] = await Promise.all([newest, index, trusted, this.#readPublications()]);
+      if (!session.open) return;
       this.loaded = true;
-      this.loading = false;
-      await this.#readRest(rest);
-      await this.#addMissing();
+      void this.#readRest(next).catch((error: unknown) => this.#failed(error));
     } catch (error) {
-      this.problem = error;
-      this.#load = null;
-    } finally {
-      this.loading = false;
+      this.#failed(error);
     }
   }
 
-  async #readIndex(): Promise<void> {
-    const account = session.account?.id ?? '';
-    const kept = await api.getHead();
-    const head = kept.head === null ? null : fromBase64(kept.head);
-    const digests = head ? (JSON.parse(new TextDecoder().decode(head)) as { segments: string[] }).segments : [];
-    const segments = await Promise.all(digests.map(async (digest) => ({ digest, sealed: await api.getSegment(digest) })));
-    const { entries, seq, digest } = await vault.openIndex(head, segments, seenHead(account));
-    this.#seq = seq;
-    if (seq) rememberHead(account, { seq, digest });
-    this.#setEntries(entries);
+  #failed(error: unknown): void {
+    if (!session.open) return;
+    this.problem = error;
+    this.#load = null;
   }
 
-  #setEntries(entries: readonly IndexEntry[]): void {
-    this.entries.clear();
-    this.#text.clear();
-    for (const entry of entries) {
-      this.entries.set(entry.asset, entry);
-      this.#text.set(entry.asset, ` ${entry.words.join(' ')} ${entry.tags.join(' ')} ${entry.model}`.toLowerCase());
-    }
-    this.version += 1;
+  /** The newest pictures are shown as soon as they can be opened, while the rest of the index is still read. */
+  #showFirst(): void {
+    if (this.loaded || !session.open || this.assets.length === 0) return;
+    if (!this.assets.slice(0, FIRST_SCREEN).every(({ id }) => this.entries.has(id))) return;
+    this.entries.version += 1;
+    this.loaded = true;
   }
 
   async #readNewest(): Promise<number | null> {
     const { assets, next } = await api.listAssets(null);
     this.#setAssets(assets.filter(shown));
+    this.#showFirst();
     return next;
   }
 
+  /** The rest of a long list, once the pictures in sight have been opened. */
   async #readRest(cursor: number | null): Promise<void> {
     const rest: AssetInfo[] = [];
+    await tick();
+    await this.thumbs.idle();
     while (cursor !== null) {
       const { assets, next }: { assets: AssetInfo[]; next: number | null } = await api.listAssets(cursor);
       rest.push(...assets.filter(shown));
       cursor = next;
     }
-    if (rest.length) this.#setAssets([...new Map([...rest, ...this.assets].map((a) => [a.id, a])).values()]);
+    const unseen = rest.filter(({ id }) => !this.#byId.has(id) && !this.#deleted.has(id));
+    if (unseen.length) this.#setAssets([...this.assets, ...unseen]);
+    this.whole = true;
+    await this.#addMissing();
   }
 
   async #readPublications(): Promise<void> {
@@ -143,101 +131,33 @@ class Library {
   /** Pictures that arrived without this page (another device, an API key) are checked and put into the index. */
   async #addMissing(): Promise<void> {
     const missing = this.assets.filter((asset) => !this.entries.has(asset.id));
-    const gone = [...this.entries.keys()].filter((id) => !this.#byId.has(id));
+    const gone = this.entries.ids().filter((id) => !this.#byId.has(id));
     if (missing.length === 0 && gone.length === 0) return;
     const found: IndexEntry[] = [];
     for (const asset of missing) {
       try {
         found.push((await this.#openMeta(asset)).entry);
       } catch {
-        this.broken.add(asset.id);
+        this.thumbs.broken.add(asset.id);
       }
     }
-    if (found.length || gone.length) await this.#writeIndex(found, gone);
+    if (found.length || gone.length) await this.entries.write(found, gone);
   }
 
   async #openMeta(asset: AssetInfo): Promise<{ meta: Meta; entry: IndexEntry }> {
     return vault.openMeta(asset.id, envelopeOf(asset), await api.getObject(asset.id, 'meta'));
   }
 
-  /** Writes segments first, then the head that names them: a crash in between leaves the old head, whole. */
-  #writeIndex(add: IndexEntry[], drop: string[]): Promise<void> {
-    const run = async (): Promise<void> => {
-      for (let tries = 0; ; tries++) {
-        const after = this.#seq;
-        const { head, segments, seq, digest } = await vault.updateIndex(add, drop);
-        try {
-          for (const segment of segments) await api.putSegment(segment.digest, segment.sealed);
-          await api.putHead(toBase64(head), after);
-          this.#seq = seq;
-          rememberHead(session.account?.id ?? '', { seq, digest });
-          const gone = new Set(drop);
-          this.#setEntries([...[...this.entries.values()].filter((entry) => !gone.has(entry.asset)), ...add]);
-          return;
-        } catch (error) {
-          await this.#readIndex(); // another device wrote first, or nothing was written: start from what is there
-          if (tries >= 3 || !(error instanceof ApiError && [409, 412].includes(error.status))) throw error;
-        }
-      }
-    };
-    const turn = this.#writing.then(run, run);
-    this.#writing = turn.catch(() => undefined);
-    return turn;
-  }
-
   // --- opening ---
 
-  /** Asks for thumbnails to be opened; they appear in `thumbs`. */
-  want(ids: readonly string[]): void {
-    for (const id of ids) if (!this.thumbs.has(id) && !this.broken.has(id) && this.entries.has(id)) this.#wanted.add(id);
-    void this.#fetchThumbs();
-  }
-
-  /** Forgets what was asked for and is no longer in sight. */
-  unwant(): void {
-    this.#wanted.clear();
-  }
-
-  async #fetchThumbs(): Promise<void> {
-    if (this.#fetching) return;
-    this.#fetching = true;
-    try {
-      while (this.#wanted.size && session.open) {
-        const ids = [...this.#wanted].slice(0, THUMBS_AT_ONCE);
-        for (const id of ids) this.#wanted.delete(id);
-        const sealed = await api.getThumbs(ids);
-        const batch = ids.flatMap((id) => {
-          const asset = this.#byId.get(id);
-          const thumb = sealed[id];
-          return asset?.envelope && thumb ? [{ id, envelope: fromBase64(asset.envelope), thumb: fromBase64(thumb) }] : [];
-        });
-        for (const opened of await vault.openThumbs(batch)) {
-          if ('error' in opened) this.broken.add(opened.id);
-          else if (session.open) this.thumbs.set(opened.id, show(opened.bytes, opened.mediaType));
-        }
-        this.#trim();
-      }
-    } catch {
-      // Not now: the next scroll asks again.
-    } finally {
-      this.#fetching = false;
-    }
-  }
-
-  #trim(): void {
-    for (const [id, url] of this.thumbs) {
-      if (this.thumbs.size <= THUMBS_KEPT) return;
-      hide(url);
-      this.thumbs.delete(id);
-    }
-  }
-
   async openFull(id: string): Promise<OpenedAsset> {
+    if (!this.entries.has(id)) await this.load();
     const asset = this.#byId.get(id) ?? (await api.getAsset(id));
     return vault.openFull(id, envelopeOf(asset), await api.getObject(id, 'full'));
   }
 
   async openMeta(id: string): Promise<Meta> {
+    if (!this.entries.has(id)) await this.load();
     const asset = this.#byId.get(id) ?? (await api.getAsset(id));
     return (await this.#openMeta(asset)).meta;
   }
@@ -248,7 +168,7 @@ class Library {
     const asset = await api.getAsset(id);
     const { entry } = await this.#openMeta(asset);
     if (!this.#byId.has(id)) this.#setAssets([asset, ...this.assets]);
-    if (!this.entries.has(id)) await this.#writeIndex([entry], []);
+    if (!this.entries.has(id)) await this.entries.write([entry], []);
     return this.openFull(id);
   }
 
@@ -279,7 +199,7 @@ class Library {
     }
     const asset = await api.putAsset(form);
     this.#setAssets([asset, ...this.assets]);
-    await this.#writeIndex([made.entry], []);
+    await this.entries.write([made.entry], []);
     return made.id;
   }
 
@@ -322,15 +242,15 @@ class Library {
 
   async delete(id: string): Promise<void> {
     await api.dropAsset(id);
+    this.#deleted.add(id);
     this.#setAssets(this.assets.filter((asset) => asset.id !== id));
     this.publications = this.publications.filter((p) => p.asset !== id);
-    hide(this.thumbs.get(id) ?? null);
-    this.thumbs.delete(id);
+    this.thumbs.drop(id);
   }
 
   /** After deletes: takes them out of the index in one write. */
   async dropFromIndex(ids: readonly string[]): Promise<void> {
-    if (ids.length) await this.#writeIndex([], [...ids]);
+    if (ids.length) await this.entries.write([], [...ids]);
   }
 
   async refresh(id: string): Promise<void> {
@@ -340,13 +260,6 @@ class Library {
 
   #change(id: string, change: Partial<AssetInfo>): void {
     this.#setAssets(this.assets.map((asset) => (asset.id === id ? { ...asset, ...change } : asset)));
-  }
-
-  /** Ids of the assets that hold every word, or a word that starts so. At once: the words are here already. */
-  search(typed: string): Set<string> {
-    const wanted = wordsOf(typed).map((word) => ` ${word}`);
-    const found = [...this.#text].filter(([, text]) => wanted.every((word) => text.includes(word)));
-    return new Set(found.map(([id]) => id));
   }
 
   // --- sharing ---

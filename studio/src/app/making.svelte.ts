@@ -2,7 +2,7 @@
 import { ApiError } from '$api/http';
 import * as api from '$api/routes';
 import { vault } from '$vault/client';
-import { canonical } from '$vault/canonical';
+import { canonical, fromBase64 } from '$vault/canonical';
 import { seedsOf } from '$vault/recipe';
 import type { Bytes, MediaType, Recipe, Retention } from '$vault/types';
 import type { HeldState } from '$ui/state';
@@ -338,7 +338,5 @@ class Making {
 }
 
 const sentence = (text: string): string => `${text.charAt(0).toUpperCase()}${text.slice(1)}.`;
-
-const fromBase64 = (value: string): Bytes => Uint8Array.from(atob(value), (c) => c.charCodeAt(0));
 
 export const making = new Making();

@@ -19,16 +19,24 @@ export async function seal(data: Uint8Array, recipients: readonly string[]): Pro
   return own(await encrypter.encrypt(data));
 }
 
+/** The lines of the header, without its last newline; only the header is read, however long the file is. */
+function headerLines(data: Uint8Array): string[] {
+  const head = data.subarray(0, MAX_HEADER_BYTES);
+  const lines: string[] = [];
+  for (let at = 0; ; ) {
+    const end = head.indexOf(0x0a, at);
+    if (end < 0) throw new SealError('an age header is broken or too long');
+    const line = String.fromCharCode(...head.subarray(at, end));
+    lines.push(line);
+    if (lines[0] !== INTRO) throw new SealError('not an age v1 file');
+    if (line.startsWith('---')) return lines;
+    at = end + 1;
+  }
+}
+
 /** The types of all stanzas in the header, in order. */
 export function stanzaTypes(data: Uint8Array): string[] {
-  let head: string;
-  try {
-    head = String.fromCharCode(...data.subarray(0, MAX_HEADER_BYTES));
-  } catch {
-    throw new SealError('not an age file');
-  }
-  const lines = head.split('\n');
-  if (lines[0] !== INTRO) throw new SealError('not an age v1 file');
+  const lines = headerLines(data);
   const types: string[] = [];
   let at = 1;
   while (lines[at]?.startsWith('-> ')) {
@@ -40,9 +48,7 @@ export function stanzaTypes(data: Uint8Array): string[] {
     if (!/^[A-Za-z0-9+/]{0,63}$/.test(lines[at] ?? '-')) throw new SealError('an age header has a broken stanza');
     at += 1;
   }
-  if (!/^--- [A-Za-z0-9+/]{43}$/.test(lines[at] ?? '') || lines.length <= at + 1) {
-    throw new SealError('an age header is broken or too long');
-  }
+  if (!/^--- [A-Za-z0-9+/]{43}$/.test(lines[at] ?? '')) throw new SealError('an age header is broken or too long');
   return types;
 }
 

@@ -1,8 +1,8 @@
 /** The page's side of the vault: every call is a message to the worker. The page never holds a key. */
 import workerUrl from './worker.ts?worker&url';
-import type { Answer, Ask, Remote } from './calls';
+import type { Answer, Ask } from './calls';
 import { VaultError } from './errors';
-import type { Vault } from './vault';
+import type { Calls } from './vault';
 
 interface TrustedFactory {
   createPolicy(name: string, rules: { createScriptURL: (url: string) => string }): { createScriptURL(url: string): unknown };
@@ -79,6 +79,6 @@ function plain(value: unknown): unknown {
 }
 
 /** The vault, from the page. */
-export const vault = new Proxy({} as Remote<Vault>, {
+export const vault = new Proxy({} as Calls, {
   get: (_, call) => (typeof call === 'string' && call !== 'then' ? (...args: unknown[]) => ask(call, args) : undefined),
 });

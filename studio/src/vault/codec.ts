@@ -10,6 +10,12 @@ const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 export const utf8 = (text: string): Bytes => encoder.encode(text) as Bytes;
 export const text = (bytes: Uint8Array): string => decoder.decode(bytes);
 
+/** Whether every byte is zero. A plain loop: it runs over the padding of everything that is opened. */
+export function allZero(bytes: Uint8Array): boolean {
+  for (let i = 0; i < bytes.length; i++) if (bytes[i] !== 0) return false;
+  return true;
+}
+
 /** A copy with its own buffer, as the web platform's calls want it. */
 export const own = (bytes: Uint8Array): Bytes => new Uint8Array(bytes);
 
@@ -47,9 +53,15 @@ export function toBase64(bytes: Uint8Array): string {
   return btoa(out);
 }
 
+const platform = (Uint8Array as unknown as { fromBase64?: (value: string) => Bytes }).fromBase64;
+
 export function fromBase64(value: string): Bytes {
   try {
-    return Uint8Array.from(atob(value), (c) => c.charCodeAt(0));
+    if (platform) return platform(value);
+    const binary = atob(value);
+    const out = new Uint8Array(binary.length);
+    for (let i = 0; i < binary.length; i++) out[i] = binary.charCodeAt(i);
+    return out;
   } catch {
     throw new SealError('not base64');
   }

@@ -1,5 +1,5 @@
 /** The container inside every sealed object: manifest, payload, padding. */
-import { canonical, canonicalBytes, equal, readJson, sha256HexOf, own } from './codec';
+import { allZero, canonical, canonicalBytes, equal, readJson, sha256HexOf, own } from './codec';
 import * as age from './age';
 import { ManifestError, SealError } from './errors';
 import { publicHex, sign, signatureHolds, type Identity } from './keys';
@@ -48,7 +48,7 @@ export function addPad(kind: Kind | 'request', entries: readonly Entry[]): Bytes
 
 function stripPad(kind: Kind | 'request', entries: Entry[]): Entry[] {
   const last = entries.at(-1);
-  if (last?.name !== 'pad' || last.data.some((byte) => byte !== 0)) throw new SealError('a container has no padding of zeros');
+  if (last?.name !== 'pad' || !allZero(last.data)) throw new SealError('a container has no padding of zeros');
   const total = entries.reduce((sum, { data }) => sum + entryLength(data.length), END_BYTES);
   if (paddedLength(kind, total) !== total) throw new SealError('a container is not padded as its kind must be');
   return entries.slice(0, -1);

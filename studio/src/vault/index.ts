@@ -7,7 +7,8 @@ import type { Bytes, IndexEntry, VaultHead } from './types';
 
 interface Segment {
   digest: string;
-  entries: IndexEntry[];
+  /** Null until the segment has been opened. */
+  entries: IndexEntry[] | null;
 }
 
 export interface SealedSegment {
@@ -20,34 +21,41 @@ export class LibraryIndex {
   #segments: Segment[] = [];
   readonly entries = new Map<string, IndexEntry>();
 
+  /** The library that a head names; throws if this browser has seen a later one. Its segments come by {@link take}. */
+  static of(raw: Bytes | null, seen: Seen, keys: OwnerKeys): LibraryIndex {
+    const index = new LibraryIndex();
+    index.#head = raw ? readHead(raw, keys.signingKey) : null;
+    checkNotOlder(index.#head, seen);
+    index.#segments = (index.#head?.segments ?? []).map((digest) => ({ digest, entries: null }));
+    return index;
+  }
+
   get seen(): Seen {
     return this.#head ? { seq: this.#head.seq, digest: headDigest(this.#head) } : { seq: 0, digest: '' };
   }
 
-  /** Reads a head and its segments, all of them; throws if anything is missing, older or changed. */
-  static async open(raw: Bytes | null, sealed: readonly SealedSegment[], seen: Seen, keys: OwnerKeys): Promise<LibraryIndex> {
-    const index = new LibraryIndex();
-    const head = raw ? readHead(raw, keys.signingKey) : null;
-    checkNotOlder(head, seen);
-    const given = new Map(sealed.map((segment) => [segment.digest, segment.sealed]));
-    for (const digest of head?.segments ?? []) {
-      const bytes = given.get(digest);
-      if (!bytes) throw new RollbackError('the server left out a part of the library index');
-      index.#segments.push({ digest, entries: await openSegment(bytes, digest, keys) });
-    }
-    index.#head = head;
-    for (const segment of index.#segments) for (const entry of segment.entries) index.#note(entry);
-    return index;
+  /** Digests of the segments that were not opened yet. */
+  get missing(): string[] {
+    return this.#segments.filter(({ entries }) => entries === null).map(({ digest }) => digest);
   }
 
-  #note(entry: IndexEntry): void {
-    this.entries.set(entry.asset, entry);
+  /** Opens one segment, which must be the one that the head names; what it holds. */
+  async take(digest: string, sealed: Bytes, keys: OwnerKeys): Promise<IndexEntry[]> {
+    const segment = this.#segments.find((one) => one.digest === digest);
+    if (!segment) throw new RollbackError('the vault head does not name this part of the library index');
+    segment.entries = await openSegment(sealed, digest, keys);
+    for (const entry of segment.entries) this.entries.set(entry.asset, entry);
+    return segment.entries;
   }
 
   /** The next head and the segments that changed. It counts once the server has taken it. */
   async update(add: readonly IndexEntry[], drop: readonly string[], keys: OwnerKeys): Promise<{ head: Bytes; seen: Seen; segments: SealedSegment[] }> {
+    const whole = this.#segments.map(({ digest, entries }) => {
+      if (entries === null) throw new RollbackError('a part of the library index is not here yet');
+      return { digest, entries };
+    });
     const dropped = new Set([...drop, ...add.map((entry) => entry.asset)]);
-    const next: { digest: string | null; entries: IndexEntry[] }[] = this.#segments.map((segment) => {
+    const next: { digest: string | null; entries: IndexEntry[] }[] = whole.map((segment) => {
       const entries = segment.entries.filter((entry) => !dropped.has(entry.asset));
       return entries.length === segment.entries.length ? segment : { digest: null, entries };
     });
@@ -67,10 +75,8 @@ export class LibraryIndex {
         segments.push({ digest: made.digest, entries });
       }
     }
-    for (const id of dropped) {
-      this.entries.delete(id);
-    }
-    for (const entry of add) this.#note(entry);
+    for (const id of dropped) this.entries.delete(id);
+    for (const entry of add) this.entries.set(entry.asset, entry);
     this.#segments = segments;
     this.#head = nextHead(this.#head, segments.map((s) => s.digest), this.entries.size, keys);
     return { head: headBytes(this.#head), seen: this.seen, segments: changed };

@@ -21,7 +21,15 @@ export interface OwnerKeys {
 
 export function identityFromSeed(seed: Uint8Array): Identity {
   if (seed.length !== 32) throw new SealError('an identity needs 32 bytes');
-  return { text: bech32Of('age-secret-key-', seed), recipient: bech32Of('age', x25519.getPublicKey(seed)) };
+  const secret = own(seed);
+  let recipient: string | null = null;
+  return {
+    text: bech32Of('age-secret-key-', secret),
+    // Only sealing asks for it, and it is slow to compute: a wall of pictures opens without it.
+    get recipient() {
+      return (recipient ??= bech32Of('age', x25519.getPublicKey(secret)));
+    },
+  };
 }
 
 export const newIdentity = (): Identity => identityFromSeed(random(32));

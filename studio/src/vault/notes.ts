@@ -75,6 +75,22 @@ export function verifyDarkroomNote(note: string, fleetKey: string, now: Date): D
   return key;
 }
 
+/** The keys that may be sealed to now, the longest announced first; throws if there are notes and none is good. */
+export function liveDarkrooms(notes: readonly string[], fleetKey: string): { note: string; key: DarkroomKey }[] {
+  const now = new Date();
+  const found: { note: string; key: DarkroomKey }[] = [];
+  let problem: unknown = null;
+  for (const note of notes) {
+    try {
+      found.push({ note, key: verifyDarkroomNote(note, fleetKey, now) });
+    } catch (error) {
+      problem = error;
+    }
+  }
+  if (found.length === 0 && problem) throw problem;
+  return found.sort((a, b) => (a.key.announced_until < b.key.announced_until ? 1 : -1));
+}
+
 /** A signed note over these lines. */
 export function signNote(name: string, seed: Uint8Array, lines: readonly string[]): string {
   if (lines.some((line) => !line || /[\r\n]/.test(line))) throw new KeyNoteError("a note's line is empty or broken");

@@ -1,5 +1,5 @@
 /** The one archive form inside a seal: POSIX ustar, regular files only, every byte fixed. */
-import { concat, equal, utf8 } from './codec';
+import { allZero, concat, equal, utf8 } from './codec';
 import { SealError } from './errors';
 import type { Bytes } from './types';
 
@@ -45,25 +45,23 @@ export function writeTar(entries: readonly Entry[]): Bytes {
   return out;
 }
 
-const zero = (bytes: Uint8Array): boolean => bytes.every((byte) => byte === 0);
-
 /** The files of an archive that {@link writeTar} could have made, byte for byte. */
 export function readTar(raw: Uint8Array): Entry[] {
   if (raw.length > MAX_TAR_BYTES || raw.length % BLOCK) throw new SealError('a container has an impossible length');
   const entries: Entry[] = [];
   let at = 0;
-  while (at < raw.length && !zero(raw.subarray(at, at + BLOCK))) {
+  while (at < raw.length && !allZero(raw.subarray(at, at + BLOCK))) {
     const block = raw.subarray(at, at + BLOCK);
     const { name, size } = readHeader(block);
     const start = at + BLOCK;
     at += entryLength(size);
-    if (at > raw.length - END_BYTES || !zero(raw.subarray(start + size, at))) {
+    if (at > raw.length - END_BYTES || !allZero(raw.subarray(start + size, at))) {
       throw new SealError('a container is cut short or has stray bytes');
     }
     entries.push({ name, data: raw.subarray(start, start + size) });
     if (entries.length > 64) throw new SealError('a container has too many entries');
   }
-  if (raw.length !== at + END_BYTES || !zero(raw.subarray(at))) throw new SealError('a container has bytes after its end');
+  if (raw.length !== at + END_BYTES || !allZero(raw.subarray(at))) throw new SealError('a container has bytes after its end');
   return entries;
 }
 

@@ -8,9 +8,7 @@ const scope = self as unknown as { postMessage: (answer: Answer) => void; onmess
 
 scope.onmessage = async ({ data: { id, call, args } }) => {
   try {
-    const method = Object.hasOwn(Vault.prototype, call) && call !== 'constructor' ? vault[call as keyof Vault] : null;
-    if (typeof method !== 'function') throw new VaultError('unknown-call', 'the vault has no such call');
-    const value = await (method as (...given: unknown[]) => unknown).apply(vault, args);
+    const value = await vault.call(call, args);
     scope.postMessage({ id, value });
   } catch (error) {
     const known = error instanceof VaultError;

@@ -50,7 +50,10 @@ export class Selection {
 
   /** Drops what is no longer shown. */
   keepOnly(order: readonly string[]): void {
-    if (this.ids.size) for (const id of [...this.ids]) if (!order.includes(id)) this.ids.delete(id);
+    if (this.ids.size) {
+      const shown = new Set(order);
+      for (const id of [...this.ids]) if (!shown.has(id)) this.ids.delete(id);
+    }
     if (this.active >= order.length) this.active = order.length - 1;
   }
 }
