@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+import io
+import json
+import subprocess
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
+import numpy as np
 import pytest
+from PIL import Image
 
 from people import Person, join
 from running import Running
+from safelight.client import index
+from safelight.client.sdk import Studio, open_share_link
 from safelight.errors import NotFoundError
 from safelight.ids import new_id, sha256_hex
-from shell import Shell
+from safelight.secret import Secret
+from shell import PASSWORD, Shell
 
 PNG = b"\x89PNG\r\n\x1a\n"
 SMALL = ["--size", "64x64", "--steps", "2", "--seed", "7"]
@@ -82,3 +92,123 @@ def test_the_sdk_starts_from_the_library(anna: Person) -> None:
     opened = studio.open(str(made.pictures[0].asset), with_meta=True)
     assert opened.meta is not None
     assert opened.meta.recipe.init_image == digest
+
+
+# --- uploads -------------------------------------------------------------------------------------
+
+NAME = "canary-file-name-of-a-birthday"
+PLACE = "canary place in the picture"
+
+
+def photo(width: int = 40, height: int = 20) -> bytes:
+    """A JPEG that lies on its side, with EXIF, a place and a comment."""
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    exif[0x010E] = PLACE
+    exif.get_ifd(0x8825)[1] = "N"
+    out = io.BytesIO()
+    pixels = np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(out, "JPEG", exif=exif, comment=PLACE.encode())
+    return out.getvalue()
+
+
+@pytest.fixture(scope="module")
+def added(shell: Shell) -> str:
+    """A file that Dora took into her library."""
+    file = shell.folder / f"{NAME}.jpg"
+    file.write_bytes(photo())
+    (asset,) = shell.json("library", "add", file, "--words", "my Cat")["added"]
+    return str(asset)
+
+
+def test_a_file_becomes_an_asset_without_its_metadata(
+    server: Running, shell: Shell, added: str, tmp_path: Path
+) -> None:
+    listed = {asset["id"]: asset for asset in shell.json("library", "list")}
+    assert (listed[added]["kind"], listed[added]["protection"]) == ("upload", "sealed")
+    assert [entry["id"] for entry in shell.json("library", "search", "cat")] == [added]
+    shell.run("open", added, "-o", tmp_path / "opened.jpg")
+    opened = (tmp_path / "opened.jpg").read_bytes()
+    assert PLACE.encode() in photo()
+    assert PLACE.encode() not in opened
+    with Image.open(io.BytesIO(opened)) as picture:
+        assert (picture.format, picture.size) == ("JPEG", (20, 40))  # upright
+        assert not picture.getexif()
+    kept = [path.read_bytes() for path in server.home.rglob("*") if path.is_file()]
+    assert not any(NAME.encode() in data or PLACE.encode() in data for data in kept)
+    assert NAME not in shell.said
+
+
+def test_another_device_verifies_it_and_starts_from_it(
+    server: Running, shell: Shell, added: str, tmp_path: Path
+) -> None:
+    with Studio(server.url, tmp_path / "second") as second:
+        second.unlock("dora", Secret(PASSWORD))
+        opened = second.open(added, with_meta=True)
+        assert opened.meta is not None
+        assert (opened.meta.recipe, opened.meta.words) == (None, ("my", "cat"))
+        keys = second.link.keys()
+        index.remove(second.link, keys, [added])
+        assert second.open(added).data == opened.data, "its owner's signature vouches for it"
+        assert second.adopt() == 1
+        (entry,) = second.search("cat")
+        assert (entry.kind, entry.darkroom_key) == ("upload", keys.signing_public_hex)
+        made = second.share(added)
+        assert made.url is not None
+        assert open_share_link(made.url.reveal()).data == opened.data
+    words = ["generate", "a cat", "--server", server.url, *SMALL, "--init", added]
+    shell.run(*words, "-o", tmp_path / "from.png")
+    assert (tmp_path / "from.png").read_bytes().startswith(PNG)
+
+
+def test_it_is_in_the_export_that_stock_tools_open(
+    shell: Shell, added: str, tmp_path: Path
+) -> None:
+    shell.run("library", "export", "-o", tmp_path / "all.zip")
+    with zipfile.ZipFile(tmp_path / "all.zip") as archive:
+        archive.extractall(tmp_path)
+    shell.run("open", added, "-o", tmp_path / "opened.jpg")
+    commands = (
+        f"age -d -i {shell.folder / 'code'} vault/recovery.age > owner.txt",
+        f"age -d -i owner.txt assets/{added}/key.age > a.txt",
+        f"age -d -i a.txt assets/{added}/full.age | tar x",
+    )
+    for command in commands:
+        subprocess.run(["bash", "-o", "pipefail", "-c", command], cwd=tmp_path, check=True)
+    assert (tmp_path / "payload.jpg").read_bytes() == (tmp_path / "opened.jpg").read_bytes()
+
+
+def test_a_bad_file_ends_the_command_and_nothing_else(shell: Shell, tmp_path: Path) -> None:
+    good, text = tmp_path / "good.jpg", tmp_path / f"{NAME}.png"
+    good.write_bytes(photo())
+    text.write_bytes(b"no picture")
+    before = shell.json("library", "list")
+    for bad in (text, tmp_path / NAME, tmp_path):
+        shell.run("library", "add", bad, status=2)
+    assert shell.json("library", "list") == before
+    kept = json.loads(shell.run("library", "add", good, text, good, "--json", status=2))["added"]
+    assert {a["id"] for a in shell.json("library", "list")} - {a["id"] for a in before} == {*kept}
+    assert len(kept) == 1
+    assert "file 2 of 3" in shell.said
+    assert NAME not in shell.said
+    shell.run("library", "delete", *kept)
+
+
+def test_an_upload_whose_answer_was_lost_is_kept_once(anna: Person) -> None:
+    lost: list[str] = []
+
+    class Breaks(httpx.HTTPTransport):
+        def handle_request(self, request: httpx.Request) -> httpx.Response:
+            answer = super().handle_request(request)
+            if request.method == "PUT" and request.url.path == "/api/v1/assets" and not lost:
+                lost.append("answer")
+                raise httpx.ReadError("the line broke")
+            return answer
+
+    link = anna.studio.link
+    with Studio(link.origin, link.profile, transport=Breaks()) as studio:
+        before = {asset.id for asset in studio.assets()}
+        asset = studio.upload(photo(), words="once")
+        assert lost == ["answer"]
+        assert {a.id for a in studio.assets()} - before == {asset}
+        assert [entry.asset for entry in studio.search("once")] == [asset]

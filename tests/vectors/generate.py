@@ -205,6 +205,23 @@ def meta_payload() -> bytes:
     ).to_payload()
 
 
+def upload_payload() -> bytes:
+    return reply.Meta(
+        asset=ASSET_ID,
+        recipe=None,
+        words=("my", "cat"),
+        tags=(),
+        made_on="2026-11-28",
+        model_name="",
+        width_px=640,
+        height_px=480,
+        media_type="image/jpeg",
+        seconds=0.0,
+        device="",
+        note=None,
+    ).to_payload()
+
+
 def note_key() -> notes.DarkroomKey:
     return notes.DarkroomKey(
         darkroom="drk_" + "0123456789abcdefghjkmnpqrs",
@@ -506,6 +523,23 @@ def sealed() -> dict[str, Any]:
             "payload": b64(reply_payload),
         },
     ]
+    own = upload_payload()
+    must_open.append(
+        {
+            "why": "the meta of an upload, signed by its owner",
+            "identity": ASSET.text(),
+            "sealed": b64(
+                whole(
+                    described(own, request_nonce=head.NO_NONCE, model=""),
+                    own,
+                    signing_seed=OWNER.signing_seed,
+                )
+            ),
+            "expected": expected
+            | {"request_nonce": head.NO_NONCE, "darkroom_key": OWNER.signing_public_hex},
+            "payload": b64(own),
+        }
+    )
     scrypt = pyrage.passphrase.encrypt(b"x", "pass")
     flipped = bytearray(good)
     flipped[-100] ^= 1

@@ -159,8 +159,9 @@ def is_asset(text: str) -> bool:
 
 def read_picture(path: Path) -> bytes:
     """The init picture's file, checked to be a picture before the model is loaded."""
-    from safelight.engine.output import MAX_FILE_BYTES, decode
+    from safelight.engine.output import decode
     from safelight.errors import PictureError
+    from safelight.pictures import MAX_FILE_BYTES
 
     try:
         if path.stat().st_size > MAX_FILE_BYTES:

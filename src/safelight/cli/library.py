@@ -1,4 +1,4 @@
-"""``safelight library``: list, search, delete and export what is kept."""
+"""``safelight library``: list, search, add to, delete and export what is kept."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from safelight.cli.remote import add_server_options, check_output, open_studio, show
-from safelight.errors import NotFoundError
+from safelight.errors import NotFoundError, PictureError, TooLargeError
 
 if TYPE_CHECKING:
     from safelight.cli.remote import Subparsers
@@ -16,11 +16,16 @@ if TYPE_CHECKING:
 
 def add_parser(subparsers: Subparsers) -> None:
     """Describe the command."""
-    parser = subparsers.add_parser("library", help="list, search, delete or export what is kept")
+    parser = subparsers.add_parser(
+        "library", help="list, search, add to, delete or export what is kept"
+    )
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
     verbs.add_parser("list", help="your own assets, newest first")
     search = verbs.add_parser("search", help="find by words; the words do not leave this machine")
     search.add_argument("words", nargs="+", metavar="WORD", help="a word of the prompt or a tag")
+    add = verbs.add_parser("add", help="keep picture files of your own, without their metadata")
+    add.add_argument("files", nargs="+", type=Path, metavar="FILE", help="PNG, JPEG or WebP")
+    add.add_argument("--words", default="", metavar="TEXT", help="words to find them by; sealed")
     delete = verbs.add_parser("delete", help="erase assets: first their keys, then their bytes")
     delete.add_argument("assets", nargs="+", metavar="ID", help="ids of assets, ast_...")
     export = verbs.add_parser("export", help="everything, as files that stock age and tar open")
@@ -39,6 +44,7 @@ def run(args: argparse.Namespace) -> int:
     return {
         "list": _list,
         "search": _search,
+        "add": _add,
         "delete": _delete,
         "export": _export,
         "sync": _sync,
@@ -70,6 +76,35 @@ def _search(args: argparse.Namespace) -> int:
     lines = [f"{e.asset}  {e.made_on}  {' '.join(e.words[:12])}" for e in found]
     show(value, as_json=args.json, plain="\n".join(lines) or "nothing is found")
     return 0
+
+
+def _add(args: argparse.Namespace) -> int:
+    """Each file is kept before the next is read: a bad one ends the command, not what is kept."""
+    added: list[str] = []
+    try:
+        with open_studio(args) as studio:
+            for path in args.files:
+                asset = studio.upload(_read(path), words=args.words)
+                added.append(asset)
+    except (PictureError, TooLargeError) as error:
+        # Which one it was, by its place and not by its name.
+        message = f"file {len(added) + 1} of {len(args.files)}: {error.message}"
+        raise type(error)(message, hint=error.hint) from None
+    finally:
+        if added:
+            show({"added": added}, as_json=args.json, plain="\n".join(added))
+    return 0
+
+
+def _read(path: Path) -> bytes:
+    from safelight.pictures import MAX_FILE_BYTES
+
+    try:
+        if path.stat().st_size > MAX_FILE_BYTES:
+            raise TooLargeError(f"it is over {MAX_FILE_BYTES // 2**20} MiB")
+        return path.read_bytes()
+    except OSError:
+        raise PictureError("it cannot be read", hint="check its path") from None
 
 
 def _delete(args: argparse.Namespace) -> int:

@@ -104,7 +104,7 @@ def adopt(link: Link, keys: OwnerKeys) -> int:
     opener = Opener(link, keys, known)
     have, fresh = {e.asset for e in known}, []
     for asset in listing(link):
-        if asset.id not in have and asset.kind == "picture":
+        if asset.id not in have and asset.kind in ("picture", "upload"):
             kept = opener.locate(asset.id, asset.envelope)
             fresh.append(entry_of(opener.meta(kept), kept))
     if fresh:

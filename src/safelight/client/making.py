@@ -184,7 +184,7 @@ def _open_kept(
             signer=found.darkroom_key,
         )
         meta = opener.meta(kept)
-        if meta.recipe != wish.recipe.single(i):
+        if meta.recipe is None or meta.recipe != wish.recipe.single(i):
             raise ManifestError("a kept picture was made from another recipe than was asked")
         about = ReplyPicture(
             asset=slot.id,

@@ -164,14 +164,14 @@ def entry_of(meta: Meta, kept: Kept) -> IndexEntry:
     """The index entry of an asset whose meta was opened and checked."""
     return IndexEntry(
         asset=meta.asset,
-        kind="picture",
+        kind="upload" if meta.recipe is None else "picture",
         words=meta.words,
         tags=meta.tags,
         made_on=meta.made_on,
         model=meta.model_name,
         width_px=meta.width_px,
         height_px=meta.height_px,
-        seed=meta.recipe.seed,
+        seed=0 if meta.recipe is None else meta.recipe.seed,
         darkroom_key=kept.signer,
         request_nonce=kept.nonce,
         embedding=meta.embedding,

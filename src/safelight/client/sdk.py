@@ -29,6 +29,7 @@ from safelight.client import (
     publishing,
     recipes,
     sharing,
+    uploading,
 )
 from safelight.client.exchange import Wish
 from safelight.client.library import Listed, Opened
@@ -185,6 +186,10 @@ class Studio:
     def open(self, asset: str, *, with_meta: bool = False) -> Opened:
         """Fetch, verify and open one asset."""
         return library.open_asset(self.link, self.link.keys(), asset, with_meta=with_meta)
+
+    def upload(self, data: bytes, *, words: str = "") -> str:
+        """Keep a picture file of one's own, without its metadata; returns the asset's id."""
+        return uploading.upload(self.link, self.link.keys(), data, words=words)
 
     def delete(self, assets: Sequence[str]) -> dict[str, str]:
         """Erase assets; ``deleted`` or ``not-found`` by id."""

@@ -13,14 +13,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from safelight.errors import NoSpaceError, OutputError, PictureError
+from safelight.pictures import MAX_FILE_BYTES, MAX_PIXELS, eight_bits
 
 if TYPE_CHECKING:
     from PIL import Image
 
     from safelight.engine.protocol import Pixels
 
-MAX_PIXELS = 64_000_000
-MAX_FILE_BYTES = 64 * 1024 * 1024
 MEDIA_TYPES = {"image/png": "PNG", "image/jpeg": "JPEG", "image/webp": "WEBP"}
 _READABLE = ("PNG", "JPEG", "WEBP")
 
@@ -64,7 +63,7 @@ def decode(data: bytes) -> Pixels:
                 if image.width * image.height > MAX_PIXELS:
                     raise PictureError(f"the picture is over {MAX_PIXELS // 10**6} megapixels")
                 image.load()
-                turned = ImageOps.exif_transpose(_eight_bits(image))
+                turned = ImageOps.exif_transpose(eight_bits(image))
         has_alpha = turned.mode in ("RGBA", "LA", "PA") or "transparency" in turned.info
         return np.asarray(turned.convert("RGBA" if has_alpha else "RGB"))
     except Image.DecompressionBombError:  # found by Pillow when it reads the header
@@ -110,16 +109,6 @@ def write_atomically(path: Path, data: bytes) -> None:
         raise OutputError("the output file cannot be written") from None
     finally:
         draft.unlink(missing_ok=True)
-
-
-def _eight_bits(image: Image.Image) -> Image.Image:
-    """A grey picture of 16 bits at 8 bits; Pillow would cut it off at 255."""
-    from PIL import Image
-
-    if not image.mode.startswith("I"):
-        return image
-    grey = np.clip(np.asarray(image, np.int32) >> 8, 0, 255).astype(np.uint8)
-    return Image.fromarray(grey)
 
 
 def _on_white(image: Image.Image) -> Image.Image:

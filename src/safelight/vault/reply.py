@@ -91,10 +91,10 @@ class Meta:
     """The payload of ``meta.age``: what the library shows and searches. Holds the prompt."""
 
     asset: str
-    recipe: Recipe
-    """The recipe of this one picture."""
+    recipe: Recipe | None
+    """The recipe of this one picture; None for an upload, which has none."""
     words: tuple[str, ...]
-    """Lower-case words to search by, from the prompt."""
+    """Lower-case words to search by, from the prompt, or as the owner gave them."""
     tags: tuple[str, ...]
     made_on: str
     model_name: str
@@ -113,7 +113,7 @@ class Meta:
     def to_payload(self) -> bytes:
         """Canonical JSON."""
         value = {f.name: getattr(self, f.name) for f in fields(self)}
-        value["recipe"] = self.recipe.to_dict()
+        value["recipe"] = None if self.recipe is None else self.recipe.to_dict()
         value["words"], value["tags"] = list(self.words), list(self.tags)
         return canonical_json(value)
 
@@ -122,7 +122,8 @@ class Meta:
         """Undo :meth:`to_payload`. Raises :class:`SealError` or :class:`RecipeError`."""
         value = _object(payload)
         try:
-            value["recipe"] = Recipe.from_dict(value["recipe"])
+            recipe = value["recipe"]
+            value["recipe"] = None if recipe is None else Recipe.from_dict(recipe)
             value["words"], value["tags"] = tuple(value["words"]), tuple(value["tags"])
             value["seconds"] = float(value["seconds"])
             meta = cls(**value)

@@ -8,17 +8,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from PIL import Image, PngImagePlugin
 from starlette.requests import Request
 
 from safelight.errors import NotFoundError, PictureError, RateLimitError, RequestError
+from safelight.pictures import MAX_THUMB_BYTES, clean, thumbnail
 from safelight.server.events import read_event_id, wire
 from safelight.server.headers import page_policy
 from safelight.server.limits import Limiter, Rule, body_limit
 from safelight.server.metrics import Metrics, resident_bytes, serve_metrics
 from safelight.server.passkeys import check_no_prf
-from safelight.server.pictures import clean
 from safelight.server.static import Pages
 
 RULE = Rule(name="sign-in", limit=3, window_seconds=60)
@@ -192,6 +193,26 @@ def test_metadata_stays_at_the_door():
             assert set(opened.info) <= {"jfif", "jfif_version", "jfif_unit", "jfif_density", "loop",
                                         "background", "timestamp", "duration"}  # fmt: skip
             assert opened.size == (20, 40)  # upright
+
+
+def test_a_grey_picture_of_16_bits_is_not_cut_off_at_white():
+    out = io.BytesIO()
+    grey = np.linspace(0, 65_535, 60).astype(np.uint16)[None, :] * np.ones((40, 1), np.uint16)
+    Image.fromarray(grey).save(out, "PNG")
+    with Image.open(io.BytesIO(clean(out.getvalue()).data)) as opened:
+        middle = opened.convert("L").getpixel((30, 0))
+    assert abs(int(middle) - 130) < 4
+
+
+def test_a_thumbnail_is_small_whatever_it_shows():
+    noise = np.random.default_rng(0).integers(0, 256, (600, 900, 4), dtype=np.uint8)
+    out = io.BytesIO()
+    Image.fromarray(noise).save(out, "PNG")
+    data = thumbnail(clean(out.getvalue()))
+    assert len(data) <= MAX_THUMB_BYTES
+    with Image.open(io.BytesIO(data)) as opened:
+        assert (opened.format, opened.mode) == ("WEBP", "RGBA")
+        assert max(opened.size) <= 256
 
 
 def test_transparency_survives():

@@ -246,6 +246,13 @@ def test_must_open(case: Any) -> None:
     assert payload == unb64(case["payload"])
 
 
+def test_the_meta_of_an_upload_has_no_recipe() -> None:
+    payload = unb64(SEALED["must_open"][2]["payload"])
+    read = reply.Meta.from_payload(payload)
+    assert (read.recipe, read.words) == (None, ("my", "cat"))
+    assert read.to_payload() == payload
+
+
 @pytest.mark.parametrize("case", by_why(SEALED["must_be_refused"]))
 def test_must_be_refused(case: Any) -> None:
     opener = identity.Identity.parse(case["identity"])

@@ -7,8 +7,8 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, File, Form, Query, Response, UploadFile
 
+from safelight.pictures import clean
 from safelight.server.auth import Ctx, Publisher
-from safelight.server.pictures import clean
 from safelight.server.routes.jobs import as_id
 from safelight.server.shapes import Empty, Out, OwnPublicationOut, PublicationOut
 from safelight.server.views import own_publication_out, publication_out
