@@ -1,7 +1,7 @@
 /** Every English string of the studio, in one place, so that it can be translated. */
 import type { HeldState } from '$ui/state';
 
-const s = (n: number, one: string, many: string): string => `${n} ${n === 1 ? one : many}`;
+const s = (n: number, one: string, many: string): string => `${n.toLocaleString('en')} ${n === 1 ? one : many}`;
 
 export const words = {
   name: 'Safelight',
@@ -27,6 +27,7 @@ export const words = {
     locked: 'Locked',
     lock: 'Lock the vault',
     blur: 'Blur pictures and words (Alt+B)',
+    blurShort: 'Blur',
     toLight: 'Switch to daylight',
     toDark: 'Switch to the darkroom',
   },

@@ -71,8 +71,10 @@ describe('create', () => {
     expect(recipeOf(form, model, size, null)).toMatchObject({ task: 'text-to-image', seed: 7, strength: null, init_image: null });
     expect(recipeOf(form, model, size, 'cd'.repeat(32))).toMatchObject({ task: 'image-to-image', strength: 0.6 });
     const work = { width_px: 256, height_px: 256, steps: 20, count: 1 };
-    expect(priceOf({ ...work, count: 3 })).toBe(3 * priceOf(work));
-    expect(priceOf({ width_px: 64, height_px: 64, steps: 1, count: 2 })).toBe(2);
+    const each = 1024 * 1024 * 20;
+    expect(priceOf({ ...work, count: 3 }, each)).toBe(3);
+    expect(priceOf({ width_px: 1024, height_px: 1024, steps: 20, count: 2 }, each)).toBe(2);
+    expect(priceOf({ width_px: 1024, height_px: 1024, steps: 21, count: 2 }, each)).toBe(4);
   });
 });
 

@@ -1531,10 +1531,10 @@ export interface components {
         };
         /**
          * Leave
-         * @description Leaving for good. ``proof`` as for a change of password.
+         * @description Leaving for good: the password must be given now, however fresh the session is.
          */
         Leave: {
-            proof?: components["schemas"]["LoginProof"] | null;
+            proof: components["schemas"]["LoginProof"];
         };
         /**
          * Limits
@@ -2227,6 +2227,8 @@ export interface components {
             limits: components["schemas"]["Limits"];
             /** Name */
             name: string;
+            /** Pixel Steps Per Token */
+            pixel_steps_per_token: number;
             /** Protections */
             protections: ("sealed" | "transit" | "public")[];
             retention: components["schemas"]["RetentionTimes"];
@@ -2520,7 +2522,7 @@ export interface operations {
             path?: never;
             cookie?: never;
         };
-        requestBody?: {
+        requestBody: {
             content: {
                 "application/json": components["schemas"]["Leave"];
             };

@@ -23,12 +23,9 @@ export function costOf(recipe: Recipe): Cost {
   return { model, width_px, height_px, steps, count, features: recipeFeatures(recipe) };
 }
 
-/** Pixels times steps that one token pays for: `safelight.policy.plans` has the same number. */
-const PIXEL_STEPS_PER_TOKEN = 1_024 * 1_024 * 20;
-
-/** What a request costs, in tokens. */
-export function priceOf({ width_px, height_px, steps, count }: Pick<Cost, 'width_px' | 'height_px' | 'steps' | 'count'>): number {
-  return Math.max(1, Math.ceil((width_px * height_px * steps) / PIXEL_STEPS_PER_TOKEN)) * count;
+/** What a request costs, in tokens, where one token draws `perToken` pixels times steps. */
+export function priceOf(work: Pick<Cost, 'width_px' | 'height_px' | 'steps' | 'count'>, perToken: number): number {
+  return Math.max(1, Math.ceil((work.width_px * work.height_px * work.steps) / perToken)) * work.count;
 }
 
 /** The seed of each picture, in order. */

@@ -9,7 +9,7 @@ from fastapi import APIRouter
 from starlette.responses import JSONResponse, Response
 
 from safelight import __version__
-from safelight.policy.plans import price
+from safelight.policy.plans import PIXEL_STEPS_PER_TOKEN, price
 from safelight.recipe import MAX_COUNT, MAX_PIXELS, MAX_PROMPT_CHARS, MAX_SIDE_PX, MAX_STEPS
 from safelight.records import CostHeader
 from safelight.server.auth import Ctx
@@ -72,6 +72,8 @@ class ServerInfo(Out):
     darkroom: DarkroomState
     retention: RetentionTimes
     protections: list[Literal["sealed", "transit", "public"]]
+    pixel_steps_per_token: int
+    """One token draws so many pixels times steps; each picture costs at least one."""
     limits: Limits
 
 
@@ -147,6 +149,7 @@ async def get_server(ctx: Ctx) -> ServerInfo:
         ),
         retention=RetentionTimes(erasure_days=ctx.settings.erasure_days),
         protections=["sealed", "transit", "public"],
+        pixel_steps_per_token=PIXEL_STEPS_PER_TOKEN,
         limits=Limits(
             max_upload_bytes=ctx.settings.max_upload_mb * 1024 * 1024,
             max_prompt_chars=MAX_PROMPT_CHARS,
