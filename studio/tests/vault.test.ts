@@ -9,7 +9,7 @@ import * as keys from '$vault/keys';
 import { makeKeyRecord, openNote, readDarkroomNote, verifyDarkroomNote } from '$vault/notes';
 import { accountName, stretchedPassword } from '$vault/opaque';
 import { costOf } from '$vault/recipe';
-import { unpackReply } from '$vault/reply';
+import { readMeta, unpackReply } from '$vault/reply';
 import { openEnvelope, sealRequest } from '$vault/request';
 import { accessToken, linkIdentity, openBundle, parseSecret, secretText } from '$vault/share';
 import { stretch } from '$vault/stretch';
@@ -126,6 +126,11 @@ describe('sealed', () => {
   test.each(S.must_open as SealedVector[])('opens', async ({ sealed, identity, expected, payload }) => {
     const found = await openObject(raw(sealed), keys.parseIdentity(identity), expected);
     expect(found.payload).toEqual(raw(payload));
+  });
+
+  test('reads the meta of an upload, which has no recipe', () => {
+    const upload = (S.must_open as SealedVector[])[2];
+    expect(readMeta(raw(upload?.payload ?? ''))).toMatchObject({ recipe: null, words: ['my', 'cat'] });
   });
 
   test.each(S.must_be_refused as SealedVector[])('refuses: $why', async ({ sealed, identity, expected }) => {

@@ -76,7 +76,10 @@ export class Library {
 
   /** The key that signed an asset that the index does not hold yet: the owner's, or one that the fleet announced. */
   #signer(meta: Meta, manifest: Manifest): string {
-    if (manifest.darkroom_key === this.#ring.owner().signingKey) return manifest.darkroom_key;
+    if (manifest.darkroom_key === this.#ring.owner().signingKey) {
+      if (manifest.request_nonce !== NO_NONCE) throw new ManifestError('an upload names a request');
+      return manifest.darkroom_key;
+    }
     if (!meta.note || !this.#fleetKey) throw new ManifestError('nobody says which darkroom made this');
     const { signing_key } = readDarkroomNote(meta.note, this.#fleetKey);
     if (signing_key !== manifest.darkroom_key) throw new ManifestError('a manifest has another darkroom_key than was expected');
@@ -154,14 +157,14 @@ export class Library {
 function entryOf(meta: Meta, darkroom_key: string, request_nonce: string): IndexEntry {
   return {
     asset: meta.asset,
-    kind: 'picture',
+    kind: meta.recipe ? 'picture' : 'upload',
     words: meta.words,
     tags: meta.tags,
     made_on: meta.made_on,
     model: meta.model_name,
     width_px: meta.width_px,
     height_px: meta.height_px,
-    seed: meta.recipe.seed,
+    seed: meta.recipe?.seed ?? 0,
     darkroom_key,
     request_nonce,
     embedding: meta.embedding,

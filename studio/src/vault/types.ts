@@ -88,7 +88,8 @@ export interface Reply {
 export interface Meta {
   v: 1;
   asset: string;
-  recipe: Recipe;
+  /** Null for an upload, which has none. */
+  recipe: Recipe | null;
   words: string[];
   tags: string[];
   made_on: string;

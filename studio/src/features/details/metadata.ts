@@ -2,7 +2,7 @@
  * What a downloaded file says about itself. A canvas writes none, so everything in the file is put there here.
  * Minimal: an XMP packet that says "made by a machine" and nothing else. Full: also what makes it again.
  */
-import type { Bytes, Meta } from '$vault/types';
+import type { Bytes, Meta, Recipe } from '$vault/types';
 
 const SOURCE = 'http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia';
 
@@ -11,8 +11,8 @@ const escape = (text: string): string =>
 
 /** The XMP packet. */
 export function xmp(meta: Meta | null): string {
-  const more = meta
-    ? `<dc:description><rdf:Alt><rdf:li xml:lang="x-default">${escape(describe(meta))}</rdf:li></rdf:Alt></dc:description>`
+  const more = meta?.recipe
+    ? `<dc:description><rdf:Alt><rdf:li xml:lang="x-default">${escape(describe(meta, meta.recipe))}</rdf:li></rdf:Alt></dc:description>`
     : '';
   return (
     `<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?><x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">` +
@@ -24,7 +24,7 @@ export function xmp(meta: Meta | null): string {
 }
 
 /** The recipe in words, for `full`. */
-export function describe({ recipe, model_name, width_px, height_px }: Meta): string {
+function describe({ model_name, width_px, height_px }: Meta, recipe: Recipe): string {
   const lines = [recipe.prompt];
   if (recipe.negative_prompt) lines.push(`Negative prompt: ${recipe.negative_prompt}`);
   lines.push(
