@@ -7,6 +7,7 @@ import json
 import subprocess
 import zipfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import httpx
@@ -17,10 +18,13 @@ from PIL import Image
 from people import Person, join
 from running import Running
 from safelight.client import index
+from safelight.client.keys import own_record
 from safelight.client.sdk import Studio, open_share_link
-from safelight.errors import NotFoundError
+from safelight.errors import AuthenticationError, KeyNoteError, NotFoundError
 from safelight.ids import new_id, sha256_hex
 from safelight.secret import Secret
+from safelight.vault.identity import OwnerKeys
+from safelight.vault.notes import make_key_record
 from shell import PASSWORD, Shell
 
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -212,3 +216,103 @@ def test_an_upload_whose_answer_was_lost_is_kept_once(anna: Person) -> None:
         assert lost == ["answer"]
         assert {a.id for a in studio.assets()} - before == {asset}
         assert [entry.asset for entry in studio.search("once")] == [asset]
+
+
+# --- keeping through a key -----------------------------------------------------------------------
+
+
+def program(shell: Shell, folder: Path, *scopes: str, **more: str) -> Shell:
+    """A program with a new key of Dora's and a profile of its own."""
+    words = [word for scope in scopes for word in ("--scope", scope)]
+    made = shell.json("keys", "create", "--name", "program", *words)
+    return Shell(folder, shell.server, SAFELIGHT_API_KEY=made["key"], **more)
+
+
+def test_a_key_fills_the_library_and_reads_nothing(shell: Shell, tmp_path: Path) -> None:
+    code = shell.json("account", "status")["verification_code"]
+    robot = program(shell, tmp_path / "robot", "generate", SAFELIGHT_OWNER=code)
+    file = tmp_path / "made.png"
+    words = ["generate", "an orange balloon", "--server", shell.server, *SMALL, "--count", "2"]
+    made = robot.json(*words, "--private", "-o", file)
+    assert (made["protection"], made["retention"]) == ("sealed", "owner")
+    assert f"kept for the owner {code}" in robot.said
+    robot.run("open", made["assets"][0], "--server", shell.server, "-o", tmp_path / "x", status=2)
+    robot.run("library", "list", "--server", shell.server, status=2)
+    robot.run("library", "search", "balloon", "--server", shell.server, status=2)
+    assert not (tmp_path / "x").exists()
+
+    assert shell.json("library", "sync")["added"] == 2
+    found = [entry["id"] for entry in shell.json("library", "search", "balloon")]
+    assert sorted(found) == sorted(made["assets"])
+    for asset, path in zip(made["assets"], made["files"], strict=True):
+        out = tmp_path / f"{asset}.png"
+        shell.run("open", asset, "-o", out)
+        assert out.read_bytes() == Path(path).read_bytes()
+
+
+def test_a_key_of_another_scope_or_owner_keeps_nothing(shell: Shell, tmp_path: Path) -> None:
+    before = shell.json("library", "list")
+    words = ["generate", "a balloon", "--server", shell.server, *SMALL]
+    out = tmp_path / "x.png"
+    reader = program(shell, tmp_path / "reader", "library")
+    reader.run(*words, "--private", "-o", out, status=2)
+    reader.run(*words, "-o", out, status=2)
+    assert "scope generate" in reader.said
+    listed = reader.json("library", "list", "--server", shell.server)
+    assert listed == before
+    other = program(shell, tmp_path / "other", "generate", SAFELIGHT_OWNER="A" * 24)
+    other.run(*words, "--private", "-o", out, status=4)
+    broken = Shell(tmp_path / "broken", shell.server, SAFELIGHT_API_KEY="sl_short")
+    broken.run(*words, "-o", out, status=2)
+    assert not out.exists()
+    assert shell.json("library", "list") == before
+
+
+def test_a_key_may_publish_what_it_makes(shell: Shell, tmp_path: Path) -> None:
+    robot = program(shell, tmp_path / "robot", "generate", "publish")
+    made = robot.json("generate", "a balloon", "--server", shell.server, "--public", *SMALL)
+    (shown,) = made["publications"]
+    assert httpx.get(f"{shell.server}/api/v1/publications/{shown['id']}").status_code == 200
+    shell.run("unpublish", shown["id"])
+
+
+class Swaps(httpx.HTTPTransport):
+    """A server that shows another record for a key than its owner signed."""
+
+    record = ""
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        answer = super().handle_request(request)
+        if request.url.path != "/api/v1/keys/current" or not self.record:
+            return answer
+        answer.read()
+        return httpx.Response(200, json=answer.json() | {"record": self.record})
+
+
+def test_a_key_is_not_made_to_keep_for_somebody_else(
+    anna: Person, server: Running, tmp_path: Path
+) -> None:
+    evil, swaps = OwnerKeys.generate(), Swaps()
+    made, secret = anna.studio.create_key("program")
+    _, second = anna.studio.create_key("second")
+    with Studio(server.url, tmp_path, api_key=secret, transport=swaps) as robot:
+        recipe = robot.recipe("a balloon", size=(64, 64), steps=2, seed=7)
+        picture = robot.generate(recipe, retention="owner").pictures[0]
+        assert picture.data.startswith(PNG)
+        true, read = own_record(robot.link)
+        assert read.owner_recipient == anna.studio.link.keys().recipient
+        forged = replace(
+            read, owner_recipient=evil.recipient, owner_signing_key=evil.signing_public_hex
+        )
+        with Studio(server.url, tmp_path / "second", api_key=second) as other:
+            another, _ = own_record(other.link)
+        for record in (make_key_record(forged, evil.signing_seed), another, true[:-20], "x"):
+            swaps.record = record
+            with pytest.raises(KeyNoteError):
+                robot.generate(recipe, retention="owner")
+        swaps.record = ""
+        anna.studio.revoke_key(made["id"])
+        with pytest.raises(AuthenticationError):
+            robot.generate(recipe, retention="owner")
+    anna.studio.adopt()
+    assert anna.studio.open(str(picture.asset)).data == picture.data

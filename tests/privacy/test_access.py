@@ -43,7 +43,7 @@ PUBLIC = frozenset(
 """Operations that nobody need be signed in for. What each then shows is tested by itself."""
 OPERATOR = frozenset({"listPeople", "changePerson", "getHealth"})
 SCOPE = {
-    "generate": {"createJob", "listJobs", "getJob", "cancelJob", "followJob"},
+    "generate": {"createJob", "listJobs", "getJob", "cancelJob", "followJob", "getCurrentKey"},
     "library": {"getAccount", "listAssets", "getThumbs", "deleteAssets", "getAsset",
                 "getAssetPart", "deleteAsset"},
     "share": {"createShare", "listShares", "listReceivedShares", "openReceivedShare",

@@ -80,7 +80,7 @@ def run(args: argparse.Namespace) -> int:
 def _create(args: argparse.Namespace) -> int:
     password = read_secret(args.password_file, "password")
     keeper = RecoveryFile(args.recovery_out, args.name)
-    with open_studio(args) as studio:
+    with open_studio(args, by_key=False) as studio:
         try:
             account = studio.create_account(args.name, password, keep_code=keeper.keep)
         except BaseException:
@@ -94,7 +94,7 @@ def _create(args: argparse.Namespace) -> int:
 
 def _unlock(args: argparse.Namespace) -> int:
     password = read_secret(args.password_file, "password")
-    with open_studio(args) as studio:
+    with open_studio(args, by_key=False) as studio:
         name = args.name or studio.link.pins().name
         if name is None:
             raise RequestError("no account is named", hint="give one with --name")
@@ -108,7 +108,7 @@ def _unlock(args: argparse.Namespace) -> int:
 def _recover(args: argparse.Namespace) -> int:
     code = read_code(args.code_file)
     password = read_secret(args.password_file, "new password")
-    with open_studio(args) as studio:
+    with open_studio(args, by_key=False) as studio:
         account = studio.recover(args.name, code, password)
     value = {"id": account["id"], "name": account["name"]}
     show(value, as_json=args.json, plain=f"{account['name']} has a new password")
@@ -118,7 +118,7 @@ def _recover(args: argparse.Namespace) -> int:
 def _passwd(args: argparse.Namespace) -> int:
     old = read_secret(args.password_file, "old password")
     new = read_secret(args.new_password_file, "new password")
-    with open_studio(args) as studio:
+    with open_studio(args, by_key=False) as studio:
         studio.change_password(old, new)
     show({"changed": True}, as_json=args.json, plain="the password is changed")
     return 0
@@ -134,7 +134,7 @@ def _recovery_key(args: argparse.Namespace) -> int:
 
 
 def _status(args: argparse.Namespace) -> int:
-    with open_studio(args) as studio:
+    with open_studio(args, by_key=False) as studio:
         account = studio.account()
         until = account["unlocked_until"]
         code = studio.verification_code() if until else None
@@ -154,14 +154,14 @@ def _status(args: argparse.Namespace) -> int:
 
 
 def _lock(args: argparse.Namespace) -> int:
-    with open_studio(args) as studio:
+    with open_studio(args, by_key=False) as studio:
         studio.sign_out()
     show({"locked": True}, as_json=args.json, plain="this device is locked")
     return 0
 
 
 def _trust(args: argparse.Namespace) -> int:
-    with open_studio(args) as studio:
+    with open_studio(args, by_key=False) as studio:
         studio.link.profile.trust_fleet(studio.link.origin, args.fleet_key)
     show({"pinned": args.fleet_key}, as_json=args.json, plain="the fleet key is pinned")
     return 0
@@ -171,7 +171,7 @@ def _leave(args: argparse.Namespace) -> int:
     if not args.yes:
         raise RequestError("leaving deletes everything", hint="add --yes if you mean it")
     password = read_secret(args.password_file, "password")
-    with open_studio(args) as studio:
+    with open_studio(args, by_key=False) as studio:
         studio.leave(password)
     show({"left": True}, as_json=args.json, plain="the account and everything in it is deleted")
     return 0

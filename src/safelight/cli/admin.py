@@ -42,7 +42,7 @@ def run(args: argparse.Namespace) -> int:
     """Do one verb. Raises the errors of :mod:`safelight.errors`."""
     from safelight.client.link import need_session
 
-    with open_studio(args) as studio:
+    with open_studio(args, by_key=False) as studio:
         link = studio.link
         need_session(link)
         if args.action == "people":

@@ -63,7 +63,11 @@ def run(args: argparse.Namespace) -> int:
             )
         files = _write(made, output)
         published = _publish(studio, made) if retention == "public" else []
+        by_key = studio.link.api_key is not None and retention != "none"
+        kept_for = studio.verification_code() if by_key else None
     _tell(args, made, model.name, files, published)
+    if kept_for is not None and not args.quiet:
+        print(f"safelight: note: kept for the owner {kept_for}", file=sys.stderr)
     return 0
 
 

@@ -37,7 +37,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _create(args: argparse.Namespace) -> int:
     days = None if args.expires is None else parse_days(args.expires)
-    with open_studio(args) as studio:
+    with open_studio(args, by_key=False) as studio:
         scopes = tuple(dict.fromkeys(args.scope or ("generate",)))
         made, secret = studio.create_key(args.name, scopes=scopes, days=days)
     value = {"id": made["id"], "key": secret.reveal(), "expires_at": made.get("expires_at")}
@@ -46,7 +46,7 @@ def _create(args: argparse.Namespace) -> int:
 
 
 def _list(args: argparse.Namespace) -> int:
-    with open_studio(args) as studio:
+    with open_studio(args, by_key=False) as studio:
         found = list(studio.list_keys())
     lines = [f"{k['id']}  {k['name']}  {','.join(k['scopes'])}" for k in found]
     show(found, as_json=args.json, plain="\n".join(lines) or "no keys")
@@ -54,7 +54,7 @@ def _list(args: argparse.Namespace) -> int:
 
 
 def _revoke(args: argparse.Namespace) -> int:
-    with open_studio(args) as studio:
+    with open_studio(args, by_key=False) as studio:
         studio.revoke_key(args.key)
     show({"revoked": args.key}, as_json=args.json, plain=f"revoked {args.key}")
     return 0

@@ -41,15 +41,24 @@ def open_profile(args: argparse.Namespace) -> Profile:
     return Profile(args.profile if args.profile is not None else default_profile())
 
 
-def open_studio(args: argparse.Namespace) -> Studio:
-    """A connection to the chosen server. Raises :class:`RequestError` if none was ever chosen."""
+def open_studio(args: argparse.Namespace, *, by_key: bool = True) -> Studio:
+    """A connection to the chosen server, through the API key in ``SAFELIGHT_API_KEY`` if there is
+    one, whose owner ``SAFELIGHT_OWNER`` may name by their verification code.
+
+    ``by_key`` False is for what only a person can do. Raises :class:`RequestError` if no server
+    was ever chosen.
+    """
     from safelight.client.sdk import Studio
 
     profile = open_profile(args)
     server = args.server or profile.current()
     if server is None:
         raise RequestError("no server is chosen", hint="give one with --server URL")
-    return Studio(server, profile)
+    key = os.environ.get("SAFELIGHT_API_KEY") if by_key else None
+    if not key:
+        return Studio(server, profile)
+    owner = os.environ.get("SAFELIGHT_OWNER") or None
+    return Studio(server, profile, api_key=Secret(key.strip()), owner_code=owner)
 
 
 def read_secret(path: Path | None, what: str, *, ask: bool = True) -> Secret[str]:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 
+from safelight.client.keys import own_record
 from safelight.client.link import Link, take_text
 from safelight.client.opening import Expected
 from safelight.errors import AuthenticationError, KeyNoteError, TransientError
@@ -19,7 +20,7 @@ from safelight.recipe import Recipe
 from safelight.records import Retention
 from safelight.vault.identity import Identity, OwnerKeys, derive
 from safelight.vault.manifest import Kind
-from safelight.vault.notes import DarkroomKey, verify_note
+from safelight.vault.notes import DarkroomKey, KeyRecord, verify_note
 from safelight.vault.request import (
     MAX_DARKROOMS,
     AssetSlot,
@@ -55,9 +56,11 @@ class Exchange:
     """Identities and keys of one exchange; its repr shows none of them."""
 
     keys: OwnerKeys | None
-    slots: tuple[tuple[AssetSlot, Identity], ...]
+    record: tuple[str, KeyRecord] | None = None
+    """With an API key that keeps: its owner's signed record, as text and read."""
     reply_identity: Identity
     idempotency_key: str
+    slots: tuple[tuple[AssetSlot, Identity], ...] = ()
     nonces: set[str] = field(default_factory=set)
     signers: set[str] = field(default_factory=set)
     """Signing keys of every darkroom that this was sealed to."""
@@ -70,7 +73,26 @@ class Exchange:
     @property
     def owner(self) -> str:
         """Whom manifests must name."""
-        return self.keys.recipient if self.keys else self.reply_identity.recipient
+        return self.owner_recipient or self.reply_identity.recipient
+
+    @property
+    def owner_recipient(self) -> str | None:
+        """O, to which what is kept is sealed."""
+        if self.record is not None:
+            return self.record[1].owner_recipient
+        return None if self.keys is None else self.keys.recipient
+
+    @property
+    def owner_signing_key(self) -> str | None:
+        """The owner's Ed25519 key."""
+        if self.record is not None:
+            return self.record[1].owner_signing_key
+        return None if self.keys is None else self.keys.signing_public_hex
+
+    @property
+    def reply_readers(self) -> int:
+        """How many may open the reply: an API key that keeps may as well."""
+        return 1 if self.record is None else 2
 
     def expected(self, kind: Kind, asset: str | None = None) -> Expected:
         """What an object of this exchange must say."""
@@ -82,6 +104,10 @@ class Exchange:
             signers=frozenset(self.signers),
         )
 
+    def assets(self, count: int) -> list[str | None]:
+        """The asset of each of ``count`` pictures; None where nothing is kept."""
+        return [slot.id for slot, _ in self.slots] or [None] * count
+
     def ticket_header(self) -> dict[str, str]:
         """The header that a guest's calls about the job carry."""
         return {} if self.ticket is None else {"Safelight-Ticket": self.ticket}
@@ -92,26 +118,31 @@ def begin(link: Link, wish: Wish, idempotency_key: str) -> Exchange:
 
     Raises :class:`AuthenticationError` if something is to be kept and the vault is locked.
     """
-    keys = link.keys_or_none()
-    if wish.retention != "none" and keys is None:
+    keys, record = link.keys_or_none(), None
+    if wish.retention != "none" and link.api_key is not None:
+        record = own_record(link)
+    elif wish.retention != "none" and keys is None:
         if link.pins().account is not None:
             keys = link.keys()  # says that the vault is locked, and how to unlock it
         raise AuthenticationError(
             "keeping a picture needs an account", hint="run `safelight account create`"
         )
-    slots: list[tuple[AssetSlot, Identity]] = []
-    for _ in range(wish.recipe.count if wish.retention != "none" else 0):
-        assert keys is not None  # checked above
-        made = Identity.generate()
-        envelope = seal_envelope(made, keys.recipient)
-        slot = AssetSlot(id=new_id("ast"), recipient=made.recipient, envelope=envelope)
-        slots.append((slot, made))
-    return Exchange(
+    exchange = Exchange(
         keys=keys,
-        slots=tuple(slots),
+        record=record,
         reply_identity=Identity.generate(),
         idempotency_key=idempotency_key,
     )
+    owner = exchange.owner_recipient
+    slots: list[tuple[AssetSlot, Identity]] = []
+    for _ in range(wish.recipe.count if wish.retention != "none" else 0):
+        assert owner is not None  # checked above
+        made = Identity.generate()
+        envelope = seal_envelope(made, owner)
+        slot = AssetSlot(id=new_id("ast"), recipient=made.recipient, envelope=envelope)
+        slots.append((slot, made))
+    exchange.slots = tuple(slots)
+    return exchange
 
 
 def submit(link: Link, wish: Wish, exchange: Exchange) -> str:
@@ -120,20 +151,23 @@ def submit(link: Link, wish: Wish, exchange: Exchange) -> str:
     Raises :class:`KeyNoteError` before anything is sealed if no darkroom note can be trusted.
     """
     notes = trusted_notes(link)
-    now, keys, nonce = link.clock.now(), exchange.keys, new_nonce()
+    now, nonce, record = link.clock.now(), new_nonce(), exchange.record
     request = SealedRequest(
         request_nonce=nonce,
         not_after=time_text(now + timedelta(minutes=NOT_AFTER_MINUTES)),
-        account_tag=_tag(keys, utc_day(now)),
-        owner_recipient=None if keys is None else keys.recipient,
-        owner_signing_key=None if keys is None else keys.signing_public_hex,
+        account_tag=_tag(link, exchange.keys, utc_day(now)),
+        owner_recipient=exchange.owner_recipient,
+        owner_signing_key=exchange.owner_signing_key,
         assets=tuple(slot for slot, _ in exchange.slots),
         reply_recipient=exchange.reply_identity.recipient,
         retention=wish.retention,
         recipe=wish.recipe,
         format=wish.media_type,
         previews=wish.previews,
-        publish=wish.retention == "public",
+        # A key cannot open what it keeps, so its reply carries the pictures beside the assets.
+        publish=wish.retention == "public" or record is not None,
+        key_recipient=None if record is None else record[1].key_recipient,
+        key_record=None if record is None else record[0],
         darkroom_notes=tuple(text for text, _ in notes),
     )
     exchange.nonces.add(nonce)
@@ -188,8 +222,12 @@ def trusted_notes(
         waited += 0.25
 
 
-def _tag(keys: OwnerKeys | None, day: str) -> str:
-    """The same for one account and day, and tells nobody whose it is."""
-    if keys is None:
+def _tag(link: Link, keys: OwnerKeys | None, day: str) -> str:
+    """The same for one account or key and day, and tells nobody whose it is."""
+    if link.api_key is not None:
+        secret = link.api_key.reveal().encode()
+    elif keys is not None:
+        secret = keys.signing_seed
+    else:
         return new_token(12)
-    return derive(keys.signing_seed, f"safelight/account-tag/v1/{day}", 12).hex()
+    return derive(secret, f"safelight/account-tag/v1/{day}", 12).hex()

@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
-from safelight.client.link import Link, need_session
-from safelight.errors import RequestError
+from safelight.client.link import Link, need_session, take_text
+from safelight.errors import AuthenticationError, KeyNoteError, RequestError
 from safelight.ids import check_id, sha256_hex
 from safelight.secret import Secret
 from safelight.vault import identity
 from safelight.vault.identity import OwnerKeys
-from safelight.vault.notes import KeyRecord, make_key_record
+from safelight.vault.notes import KeyRecord, make_key_record, read_key_record
 
 MAX_NAME_CHARS = 64
 
@@ -51,6 +51,42 @@ def create_key(
         "record": make_key_record(record, keys.signing_seed),
     }
     return link.wire.post("/api/v1/keys", body), Secret(secret)
+
+
+def own_record(link: Link) -> tuple[str, KeyRecord]:
+    """The record of the API key that this client acts for: to whom it may keep, as text and read.
+
+    The owner is pinned at first sight. Raises :class:`ForbiddenError` for a key that may not make
+    pictures, :class:`KeyNoteError` for a record that is of another key, is not signed by the owner
+    it names, or names another owner than before: the server would have pictures sealed to it.
+    """
+    if link.api_key is None:
+        raise AuthenticationError("no API key is used here")
+    secret = link.api_key.reveal()
+    text = take_text(link.wire.get("/api/v1/keys/current"), "record")
+    record = read_key_record(text)
+    mine = identity.key_identity(secret).recipient, sha256_hex(secret.encode())
+    if (record.key_recipient, record.secret_sha256) != mine:
+        raise KeyNoteError("the server shows the record of another API key")
+    link.profile.pin_key_owner(link.origin, mine[0], owner_code(record))
+    return text, record
+
+
+def pin_owner(link: Link, code: str) -> None:
+    """Pin the owner of the API key in use by their verification code, before the first sight."""
+    if link.api_key is None:
+        raise RequestError("an owner's code goes with an API key")
+    letters = "".join(code.upper().split()).replace("-", "")
+    if len(letters) != 24 or not letters.isalnum():
+        raise RequestError("a verification code is six groups of four letters")
+    spelt = "-".join(letters[i : i + 4] for i in range(0, 24, 4))
+    mine = identity.key_identity(link.api_key.reveal()).recipient
+    link.profile.pin_key_owner(link.origin, mine, spelt)
+
+
+def owner_code(record: KeyRecord) -> str:
+    """The verification code of the owner that a record names."""
+    return identity.verification_code(record.owner_recipient, record.owner_signing_key)
 
 
 def list_keys(link: Link) -> list[dict[str, Any]]:

@@ -122,14 +122,18 @@ def _finish(link: Link, wish: Wish, exchange: Exchange, job: str, sealed: bytes 
     reply, pictures = None, list[bytes]()
     if sealed is not None:
         expected = exchange.expected("reply")
-        _, payload = open_expected(sealed, exchange.reply_identity, expected)
+        _, payload = open_expected(
+            sealed, exchange.reply_identity, expected, recipients=exchange.reply_readers
+        )
         reply, pictures = unpack_reply(payload)
         _check_reply(wish, reply)
-    if exchange.slots:
+    if exchange.slots and exchange.record is None:
         # The reply may be gone (it lives in memory); what was kept speaks for itself.
         made, seconds, device = _open_kept(link, wish, exchange, reply)
     elif reply is None:
         raise NotFoundError("the server no longer has the reply of this job")
+    elif [p.asset for p in reply.pictures] != exchange.assets(wish.recipe.count):
+        raise ManifestError("a reply names other assets than were asked for")
     elif len(pictures) != len(reply.pictures):
         raise SealError("a reply came without its pictures")
     else:

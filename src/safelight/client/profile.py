@@ -50,6 +50,8 @@ class Pins:
     head_digest: str = NO_HEAD
     people: tuple[tuple[str, str, str], ...] = ()
     """Name, recipient and signing key of the people shared with, as first seen."""
+    key_owners: tuple[tuple[str, str], ...] = ()
+    """Recipient of each API key used here, and its owner's verification code as first seen."""
 
     def __repr__(self) -> str:
         return f"<pins of {self.origin}>"
@@ -98,7 +100,9 @@ class Profile:
             value: dict[str, Any] = json.loads(path.read_bytes())
             known = {k: value[k] for k in (f.name for f in fields(Pins)) if k in value}
             people = tuple((str(a), str(b), str(c)) for a, b, c in value.get("people", ()))
+            owners = tuple((str(a), str(b)) for a, b in value.get("key_owners", ()))
             known |= {"fleet_keys": tuple(value["fleet_keys"]), "people": people}
+            known |= {"key_owners": owners}
             pins = Pins(**known)
         except (AttributeError, KeyError, TypeError, ValueError):
             raise IntegrityError(
@@ -151,6 +155,18 @@ class Profile:
                     )
                 return
         self.save(replace(pins, people=(*pins.people, (name, recipient, signing_key))))
+
+    def pin_key_owner(self, origin: str, key: str, code: str) -> None:
+        """Pin the owner of an API key at first sight; raise :class:`KeyNoteError` for another."""
+        pins = self.pins(origin)
+        known = dict(pins.key_owners).get(key)
+        if known is None:
+            self.save(replace(pins, key_owners=(*pins.key_owners, (key, code))))
+        elif known != code:
+            raise KeyNoteError(
+                "the server shows another owner for this API key than is pinned here",
+                hint="compare the code with `safelight account status` of the owner",
+            )
 
     # --- the owner's keys ---
 

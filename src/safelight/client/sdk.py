@@ -54,8 +54,9 @@ class Studio:
     the pinned fleet key, or not at all; there is no fall back. Not safe to use from several
     threads at once. Raises the errors of :mod:`safelight.errors`.
 
-    With an ``api_key`` and a profile that holds no account, pictures are made off the record: a
-    key can spend and cannot open the library.
+    With an ``api_key`` it acts for the key alone, whatever account the profile holds: the key makes
+    pictures and keeps them sealed to its owner, and opens nothing that is kept. ``owner_code`` is
+    the owner's verification code, to be sure at first sight to whom the key keeps.
     """
 
     def __init__(
@@ -64,12 +65,14 @@ class Studio:
         profile: Profile | Path,
         *,
         api_key: Secret[str] | None = None,
+        owner_code: str | None = None,
         transport: httpx.BaseTransport | None = None,
         clock: Clock | None = None,
     ) -> None:
         kept = Profile(profile, clock=clock) if isinstance(profile, Path) else profile
-        token = None if api_key is None else api_key.reveal()
-        self.link = Link.open(Wire(server, token=token, transport=transport), kept, clock)
+        self.link = Link.open(Wire(server, transport=transport), kept, clock, api_key)
+        if owner_code is not None:
+            keys.pin_owner(self.link, owner_code)
 
     # --- the account ---
 
@@ -96,7 +99,9 @@ class Studio:
         return accounts.status(self.link)
 
     def verification_code(self) -> str:
-        """Six groups of letters by which others know the caller's keys."""
+        """Six groups of letters by which others know the caller's keys; a key tells its owner's."""
+        if self.link.api_key is not None:
+            return keys.owner_code(keys.own_record(self.link)[1])
         own = self.link.keys()
         return identity.verification_code(own.recipient, own.signing_public_hex)
 

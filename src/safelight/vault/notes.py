@@ -194,6 +194,18 @@ def verify_key_record(text: str, owner_signing_key: str) -> KeyRecord:
     return record
 
 
+def read_key_record(text: str) -> KeyRecord:
+    """Read a record by the signing key that it names itself: for who has not seen it before.
+
+    Only what is checked beside it says whose that key is. Raises :class:`KeyNoteError`.
+    """
+    lines = text[:MAX_NOTE_CHARS].split("\n")
+    named = [line[18:] for line in lines if line.startswith("owner-signing-key ")]
+    if len(named) != 1:
+        raise KeyNoteError("a note is not of the kind that is expected here")
+    return verify_key_record(text, _hex64(named[0]))
+
+
 def _key_hash(name: str, public: str) -> bytes:
     raw = bytes.fromhex(public)
     return hashlib.sha256(name.encode() + b"\n" + _ED25519 + raw).digest()[:4]

@@ -7,8 +7,8 @@ from typing import Annotated, Literal
 from fastapi import APIRouter
 from pydantic import Field, StringConstraints
 
-from safelight.errors import ConflictError, RequestError
-from safelight.server.auth import Ctx, SignedIn
+from safelight.errors import ConflictError, NotFoundError, RequestError
+from safelight.server.auth import Ctx, Generator, SignedIn
 from safelight.server.routes.jobs import as_id
 from safelight.server.shapes import Empty, Hex64, In, KeyOut, Label, Out, Recipient
 from safelight.server.views import key_out
@@ -37,6 +37,13 @@ class KeyList(Out):
     """The caller's API keys."""
 
     keys: list[KeyOut]
+
+
+class CurrentKey(Out):
+    """The key that asks, and the note by which its owner says to whom its results are sealed."""
+
+    key: KeyOut
+    record: str
 
 
 @router.post("", operation_id="createKey", status_code=201)
@@ -72,6 +79,14 @@ async def create_key(body: KeyIn, ctx: Ctx, member: SignedIn) -> KeyOut:
 async def list_keys(ctx: Ctx, member: SignedIn) -> KeyList:
     """The caller's API keys, newest first."""
     return KeyList(keys=[key_out(key) for key in await ctx.desk.keys(member.account.id)])
+
+
+@router.get("/current", operation_id="getCurrentKey")
+async def get_current_key(member: Generator) -> CurrentKey:
+    """The API key that this request carries: with its record it can keep, sealed to its owner."""
+    if member.key is None:
+        raise NotFoundError("no API key asks")
+    return CurrentKey(key=key_out(member.key), record=member.key.record.decode("utf-8"))
 
 
 @router.delete("/{key}", operation_id="deleteKey")
