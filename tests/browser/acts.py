@@ -5,11 +5,14 @@ from __future__ import annotations
 import re
 import secrets
 from pathlib import Path
+from typing import Any
 
 from playwright.sync_api import Locator, Page, expect
 
 PASSWORD = "four unrelated words here"
 DRAWN_MS = 120_000
+AXE = Path(__file__).parents[2] / "studio/node_modules/axe-core/axe.min.js"
+RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 
 
 def fresh(name: str) -> str:
@@ -91,3 +94,27 @@ def shot(page: Page, name: str, *, whole: bool = False) -> None:
     folder = Path(__file__).parents[2] / "test-results/studio"
     folder.mkdir(parents=True, exist_ok=True)
     page.screenshot(path=folder / f"{name}.png", animations="disabled", full_page=whole)
+
+
+def findings(page: Page) -> list[str]:
+    """What axe finds on the page as it stands."""
+    page.evaluate(AXE.read_text(encoding="utf-8"))
+    result: dict[str, Any] = page.evaluate(
+        "tags => axe.run(document, { runOnly: { type: 'tag', values: tags } })", RULES
+    )
+    return [
+        f"{v['id']}: {node['html'][:160]} ({node['failureSummary'][:200]})"
+        for v in result["violations"]
+        for node in v["nodes"]
+    ]
+
+
+def settle(page: Page) -> None:
+    """Wait until nothing is loading and nothing moves."""
+    page.wait_for_load_state("networkidle")
+    # Every animation that ends has ended; the tray's own goes on for as long as a picture is made.
+    page.evaluate(
+        """() => Promise.all(document.getAnimations()
+          .filter((a) => Number.isFinite(a.effect?.getComputedTiming().endTime ?? 0))
+          .map((a) => a.finished.catch(() => 0)))"""
+    )

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from pathlib import Path
-from typing import Any
 
 import pytest
-from acts import fresh, generate, go, join, run, shot, tiles
+from acts import findings, fresh, generate, go, join, run, settle, shot, tiles, unlock
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 from watched import new_context
 
-AXE = Path(__file__).parents[2] / "studio/node_modules/axe-core/axe.min.js"
 THEMES = ("dark", "light")
-RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 
 Watch = Callable[[BrowserContext], Page]
 
@@ -29,29 +25,6 @@ def member(chromium: Browser, url: str) -> Iterator[BrowserContext]:
     page.close()
     yield context
     context.close()
-
-
-def findings(page: Page) -> list[str]:
-    """What axe finds on the page as it stands."""
-    page.evaluate(AXE.read_text(encoding="utf-8"))
-    result: dict[str, Any] = page.evaluate(
-        "tags => axe.run(document, { runOnly: { type: 'tag', values: tags } })", RULES
-    )
-    return [
-        f"{v['id']}: {node['html'][:160]} ({node['failureSummary'][:200]})"
-        for v in result["violations"]
-        for node in v["nodes"]
-    ]
-
-
-def settle(page: Page) -> None:
-    page.wait_for_load_state("networkidle")
-    # Every animation that ends has ended; the tray's own goes on for as long as a picture is made.
-    page.evaluate(
-        """() => Promise.all(document.getAnimations()
-          .filter((a) => Number.isFinite(a.effect?.getComputedTiming().endTime ?? 0))
-          .map((a) => a.finished.catch(() => 0)))"""
-    )
 
 
 @pytest.mark.parametrize("theme", THEMES)
@@ -88,8 +61,6 @@ def test_pages_of_a_member(member: BrowserContext, watch: Watch, url: str, theme
     page.evaluate("theme => localStorage.setItem('safelight-theme', theme)", theme)
     page.goto(f"{url}/account")
     page.get_by_role("main").get_by_role("button", name="Unlock").click()
-    from acts import unlock
-
     unlock(page)
     settle(page)
     shot(page, f"account-{theme}")
@@ -136,4 +107,35 @@ def test_phone(chromium: Browser, watch: Watch, url: str) -> None:
     page.get_by_role("button", name="a cat face, cartoon").tap()
     expect(run(page).get_by_role("button", name="Keep")).to_be_visible(timeout=120_000)
     shot(page, "phone-first")
+    context.close()
+
+
+def test_a_guest_chooses_the_look(chromium: Browser, watch: Watch, url: str) -> None:
+    """Without an account and on a phone: daylight stays chosen, and the blur is at hand."""
+    context = chromium.new_context(viewport={"width": 390, "height": 844}, has_touch=True)
+    context.set_default_timeout(90_000)
+    page = watch(context)
+    page.goto(url)
+    theme = "document.documentElement.dataset.theme"
+    assert page.evaluate(theme) == "dark"
+    go(page, "Sign in")
+    page.get_by_role("group", name="Appearance").get_by_text("Daylight").tap()
+    assert page.evaluate(theme) == "light"
+    page.reload()
+    assert page.evaluate(theme) == "light"
+    expect(page.get_by_role("radio", name="Daylight")).to_be_checked()
+    page.emulate_media(color_scheme="dark")
+    page.get_by_role("group", name="Appearance").get_by_text("As the system").tap()
+    assert page.evaluate(theme) == "dark"
+    page.emulate_media(color_scheme="light")
+    assert page.evaluate(theme) == "light"
+
+    blur = page.get_by_role("navigation").get_by_role("button", name="Blur")
+    blur.tap()
+    expect(blur).to_have_attribute("aria-pressed", "true")
+    assert page.evaluate("document.documentElement.dataset.blur") == "on"
+    settle(page)
+    assert findings(page) == []
+    blur.tap()
+    assert page.evaluate("document.documentElement.dataset.blur") == "off"
     context.close()

@@ -170,7 +170,7 @@ export const pictureUrl = (publication: string): string => `${V1}/publications/$
 export const getPicture = (publication: string): Promise<Bytes> => bytes(pictureUrl(publication));
 
 // --- for whoever runs the server ---
-export const listPeople = async (): Promise<PersonRow[]> => (await json<{ people: PersonRow[] }>(`${V1}/admin/people`)).people;
+export const listPeople = (): Promise<{ people: PersonRow[]; plans: string[] }> => json(`${V1}/admin/people`);
 export const changePerson = (person: string, body: Record<string, unknown>): Promise<unknown> =>
   json(`${V1}/admin/people/${id(person)}`, { method: 'PATCH', json: body });
 export const getHealth = (): Promise<HealthInfo> => json(`${V1}/admin/health`);

@@ -456,6 +456,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/keys/current": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Current Key
+         * @description The API key that this request carries: with its record it can keep, sealed to its owner.
+         */
+        get: operations["getCurrentKey"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/keys/{key}": {
         parameters: {
             query?: never;
@@ -1262,6 +1282,15 @@ export interface components {
             width_px: number;
         };
         /**
+         * CurrentKey
+         * @description The key that asks, and the note by which its owner says to whom its results are sealed.
+         */
+        CurrentKey: {
+            key: components["schemas"]["KeyOut"];
+            /** Record */
+            record: string;
+        };
+        /**
          * DarkroomState
          * @description Where the darkroom stands, and what holds it in on this machine.
          */
@@ -1778,11 +1807,13 @@ export interface components {
         };
         /**
          * PeopleList
-         * @description Every account.
+         * @description Every account, and the plans that one may have.
          */
         PeopleList: {
             /** People */
             people: components["schemas"]["PersonAdmin"][];
+            /** Plans */
+            plans: string[];
         };
         /**
          * PersonAdmin
@@ -3572,6 +3603,44 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["KeyOut"];
+                };
+            };
+            /** @description The request cannot be done; see `code` and `hint`. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The server cannot do it now; see `code`. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    getCurrentKey: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CurrentKey"];
                 };
             };
             /** @description The request cannot be done; see `code` and `hint`. */

@@ -1,5 +1,6 @@
 /** The kept pictures of whoever is signed in: what the server lists, joined with what only the vault can read. */
 import { tick } from 'svelte';
+import { ApiError } from '$api/http';
 import * as api from '$api/routes';
 import type { AssetInfo, OwnPublication, ShareInfo } from '$api/shapes';
 import { vault } from '$vault/client';
@@ -240,8 +241,16 @@ class Library {
     await this.refresh(id);
   }
 
+  /** Deletes an asset for good; one that another device has deleted already is no error. */
   async delete(id: string): Promise<void> {
-    await api.dropAsset(id);
+    await api.dropAsset(id).catch((error: unknown) => {
+      if (!(error instanceof ApiError && error.status === 404)) throw error;
+    });
+    this.lost(id);
+  }
+
+  /** An asset is not on the server any more. */
+  lost(id: string): void {
     this.#deleted.add(id);
     this.#setAssets(this.assets.filter((asset) => asset.id !== id));
     this.publications = this.publications.filter((p) => p.asset !== id);

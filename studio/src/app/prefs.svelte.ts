@@ -20,20 +20,33 @@ const write = (key: string, value: string): void => {
   }
 };
 
+const light = matchMedia('(prefers-color-scheme: light)');
+
 class Prefs {
   theme = $state<Theme>((read('safelight-theme') as Theme | null) ?? 'dark');
   more = $state(read('safelight-more') === 'yes');
   previews = $state(read('safelight-previews') !== 'no');
   blurred = $state(false);
+  #systemLight = $state(light.matches);
+
+  constructor() {
+    light.addEventListener('change', ({ matches }) => {
+      this.#systemLight = matches;
+      this.#paint();
+    });
+  }
 
   get dark(): boolean {
-    if (this.theme === 'system') return !matchMedia('(prefers-color-scheme: light)').matches;
-    return this.theme === 'dark';
+    return this.theme === 'system' ? !this.#systemLight : this.theme === 'dark';
   }
 
   setTheme(theme: Theme): void {
     this.theme = theme;
     write('safelight-theme', theme);
+    this.#paint();
+  }
+
+  #paint(): void {
     document.documentElement.dataset.theme = this.dark ? 'dark' : 'light';
   }
 

@@ -31,9 +31,10 @@ class PersonAdmin(Out):
 
 
 class PeopleList(Out):
-    """Every account."""
+    """Every account, and the plans that one may have."""
 
     people: list[PersonAdmin]
+    plans: list[str]
 
 
 class PersonChange(In):
@@ -55,7 +56,7 @@ class HealthOut(Out):
 @router.get("/people", operation_id="listPeople")
 async def list_people(ctx: Ctx, member: Operator) -> PeopleList:  # noqa: ARG001 - the check
     """Every account of this instance."""
-    return PeopleList(people=[_person(a) for a in await ctx.desk.people()])
+    return PeopleList(people=[_person(a) for a in await ctx.desk.people()], plans=list(PLANS))
 
 
 @router.patch("/people/{account}", operation_id="changePerson")

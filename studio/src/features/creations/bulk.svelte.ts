@@ -1,14 +1,18 @@
 /** Doing one thing to many pictures: with progress, a way to stop, and a report of what did not work. */
+import { ApiError } from '$api/http';
 import { library, type PublishChoice } from '$app/library.svelte';
 import { save, suffix } from '$app/pixels';
 import { say } from '$app/say';
 import { zip, type ZipFile } from '$app/zip';
+import { words } from '$words';
 
 export type Verb = 'private' | 'public' | 'download' | 'delete';
 
 export interface Failed {
   id: string;
   why: string;
+  /** It was deleted elsewhere: trying again is of no use. */
+  gone: boolean;
 }
 
 export class Bulk {
@@ -23,7 +27,9 @@ export class Bulk {
     this.#stopped = true;
   }
 
+  /** Done with the report: what is gone leaves the page as well. */
   close(): void {
+    for (const { id, gone } of this.failed) if (gone) library.lost(id);
     this.verb = null;
     this.failed = [];
   }
@@ -44,7 +50,8 @@ export class Bulk {
         await this.#one(verb, id, choice, files);
         worked.push(id);
       } catch (error) {
-        this.failed = [...this.failed, { id, why: say(error) }];
+        const gone = error instanceof ApiError && error.status === 404;
+        this.failed = [...this.failed, { id, why: gone ? words.creations.goneElsewhere : say(error), gone }];
       }
       this.done += 1;
     }
