@@ -4,37 +4,50 @@ A frame is a canonical JSON header and zero or more byte parts::
 
     u32 header length | header | u32 part count | (u32 length | bytes) ...
 
-All integers are big-endian. A frame is at most 256 MiB.
+All integers are big-endian. A frame is at most 256 MiB. :class:`Child` starts the process at the
+other end of such a pipe.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
+import os
+import socket
 import struct
-from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+import subprocess
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from safelight.errors import DarkroomError, TooLargeError
 from safelight.ids import canonical_json
 
 MAX_FRAME_BYTES = 256 * 1024 * 1024
 MAX_PARTS = 64
+STREAM_LIMIT_BYTES = 1024 * 1024
+_BACKOFF_SECONDS = (0.0, 0.5, 2.0, 10.0, 30.0)
+_PASSED_ON = frozenset(
+    {
+        "PATH",
+        "LANG",
+        "LC_ALL",
+        "TZ",
+        "LD_LIBRARY_PATH",
+        "DYLD_LIBRARY_PATH",
+        "PYTHONPATH",
+        "SYSTEMROOT",
+        "OMP_NUM_THREADS",
+        "MKL_NUM_THREADS",
+        "CUDA_VISIBLE_DEVICES",
+        "HIP_VISIBLE_DEVICES",
+        "HSA_OVERRIDE_GFX_VERSION",
+        "PYTORCH_ENABLE_MPS_FALLBACK",
+    }
+)
+"""What a child's environment takes over from ours: what computing needs, no secret."""
 _U32 = struct.Struct(">I")
 
 Frame = tuple[dict[str, Any], list[bytes]]
-
-
-class BinaryWriter(Protocol):
-    """What :func:`write_frame` needs: a blocking writer such as ``socket.makefile('wb')``."""
-
-    def write(self, data: bytes, /) -> object:
-        """Take all of ``data``."""
-        ...
-
-    def flush(self) -> object:
-        """Hand over what was written."""
-        ...
 
 
 def encode_frame(header: dict[str, Any], parts: Sequence[bytes] = ()) -> bytes:
@@ -47,12 +60,6 @@ def encode_frame(header: dict[str, Any], parts: Sequence[bytes] = ()) -> bytes:
     for part in parts:
         out += [_U32.pack(len(part)), part]
     return b"".join(out)
-
-
-def write_frame(writer: BinaryWriter, header: dict[str, Any], parts: Sequence[bytes] = ()) -> None:
-    """Write one frame and flush it."""
-    writer.write(encode_frame(header, parts))
-    writer.flush()
 
 
 def read_frame(read_exactly: Callable[[int], bytes]) -> Frame:
@@ -109,6 +116,95 @@ def exact_reader(read: Callable[[int], bytes]) -> Callable[[int], bytes]:
         return b"".join(chunks)
 
     return read_exactly
+
+
+class FrameStream:
+    """Frames over a connected socket; many tasks may send, one receives."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader = reader
+        self._writer = writer
+        self._lock = asyncio.Lock()
+
+    @classmethod
+    async def over(cls, sock: socket.socket) -> FrameStream:
+        """Take over a connected socket."""
+        return cls(*await asyncio.open_connection(sock=sock, limit=STREAM_LIMIT_BYTES))
+
+    async def send(self, header: dict[str, Any], parts: Sequence[bytes] = ()) -> None:
+        """Send one frame. Raises :class:`ConnectionError` when the peer is gone."""
+        data = encode_frame(header, parts)
+        async with self._lock:
+            self._writer.write(data)
+            await self._writer.drain()
+
+    async def receive(self) -> Frame:
+        """Wait for one frame.
+
+        Raises :class:`EOFError` when the peer is gone, :class:`DarkroomError` on a bad frame.
+        """
+        try:
+            return await read_frame_async(self._reader)
+        except ConnectionError:
+            raise EOFError from None
+
+    def close(self) -> None:
+        """Close the socket; the peer sees the end."""
+        self._writer.close()
+
+
+class Child:
+    """A child process, and the frames to and from it. It may die at any time."""
+
+    def __init__(self, process: subprocess.Popen[bytes], stream: FrameStream) -> None:
+        self._process = process
+        self.stream = stream
+
+    @classmethod
+    async def start(cls, command: Sequence[str], environment: Mapping[str, str]) -> Child:
+        """Run ``command --fd N``, where N is the number of its end of the pipe.
+
+        Its environment is ``environment`` and what computing needs of ours. Its standard streams
+        are closed, because libraries print what they are given.
+        """
+        ours, theirs = socket.socketpair()
+        passed = {name: value for name, value in os.environ.items() if name in _PASSED_ON}
+        with theirs:
+            stream = await FrameStream.over(ours)
+            process = subprocess.Popen(  # noqa: ASYNC220 - returns at once
+                [*command, "--fd", str(theirs.fileno())],
+                pass_fds=(theirs.fileno(),),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                env={**passed, **environment},
+                cwd="/",
+            )
+        return cls(process, stream)
+
+    def kill(self) -> None:
+        """Kill the process now, if it still runs; its stream ends."""
+        if self._process.poll() is None:
+            self._process.kill()
+
+    async def ended_within(self, seconds: float) -> bool:
+        """Wait for the process to end by itself; return whether it did."""
+        try:
+            await asyncio.to_thread(self._process.wait, seconds)
+        except subprocess.TimeoutExpired:
+            return False
+        return True
+
+    def bury(self) -> None:
+        """Kill the process, collect it, and close the pipe."""
+        self.kill()
+        self._process.wait()  # killed above, so at once
+        self.stream.close()
+
+
+def backoff_seconds(failures: int) -> float:
+    """How long to wait before a child is started again, after so many failed starts in a row."""
+    return _BACKOFF_SECONDS[min(failures, len(_BACKOFF_SECONDS) - 1)]
 
 
 def _header(raw: bytes) -> dict[str, Any]:

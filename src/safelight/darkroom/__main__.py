@@ -16,8 +16,8 @@ from safelight.darkroom.confine import confine
 from safelight.darkroom.engine_link import EngineLink
 from safelight.darkroom.keeper import Keeper
 from safelight.darkroom.keyring import KeyRing
-from safelight.darkroom.stream import FrameStream
 from safelight.errors import SafelightError
+from safelight.frames import FrameStream, encode_frame
 from safelight.ids import SystemClock, new_id
 
 CANNOT_START_EXIT = 70
@@ -63,8 +63,6 @@ def main(argv: Sequence[str] | None = None, engine_command: Sequence[str] | None
         confinement = confine(args.confine, probe_folders=[args.home])
     except SafelightError as error:
         with contextlib.suppress(OSError), desk_socket:
-            from safelight.frames import encode_frame
-
             desk_socket.sendall(
                 encode_frame({"op": "cannot-start", "code": error.code, "message": error.message})
             )

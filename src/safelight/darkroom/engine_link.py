@@ -8,65 +8,37 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
-import socket
-import subprocess
 import sys
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from safelight.darkroom.stream import FrameStream
 from safelight.errors import DarkroomError
-from safelight.frames import Frame
+from safelight.frames import Child, Frame, backoff_seconds
 
 NOWHERE = "/nonexistent"
 START_SECONDS = 300.0
 """A start that takes longer than this is given up and tried again."""
-BACKOFF_SECONDS = (0.0, 0.5, 2.0, 10.0, 30.0)
-
-_PASSED_ON = frozenset(
-    {
-        "PATH",
-        "LANG",
-        "LC_ALL",
-        "TZ",
-        "LD_LIBRARY_PATH",
-        "DYLD_LIBRARY_PATH",
-        "PYTHONPATH",
-        "SYSTEMROOT",
-        "OMP_NUM_THREADS",
-        "MKL_NUM_THREADS",
-        "CUDA_VISIBLE_DEVICES",
-        "HIP_VISIBLE_DEVICES",
-        "HSA_OVERRIDE_GFX_VERSION",
-        "PYTORCH_ENABLE_MPS_FALLBACK",
-    }
-)
-
-
-def engine_environment() -> dict[str, str]:
-    """The engine process's environment: what computing needs, and no place to write to."""
-    passed = {name: value for name, value in os.environ.items() if name in _PASSED_ON}
-    return passed | {
-        "HOME": NOWHERE,
-        "XDG_CACHE_HOME": NOWHERE,
-        "TMPDIR": NOWHERE,
-        "HF_HOME": NOWHERE,
-        "HF_HUB_OFFLINE": "1",
-        "TRANSFORMERS_OFFLINE": "1",
-        "HF_HUB_DISABLE_TELEMETRY": "1",
-        "DO_NOT_TRACK": "1",
-        "ORT_DISABLE_TELEMETRY": "1",
-        "CUDA_CACHE_DISABLE": "1",
-        # torch makes this folder when it is imported; one that is there already needs no write.
-        "TORCHINDUCTOR_CACHE_DIR": "/",
-        "PYTHONDONTWRITEBYTECODE": "1",
-        "TOKENIZERS_PARALLELISM": "false",
-        # Waiting threads sleep instead of spinning, so that the desk keeps its turn.
-        "OMP_WAIT_POLICY": "PASSIVE",
-    }
+ENVIRONMENT = {
+    "HOME": NOWHERE,
+    "XDG_CACHE_HOME": NOWHERE,
+    "TMPDIR": NOWHERE,
+    "HF_HOME": NOWHERE,
+    "HF_HUB_OFFLINE": "1",
+    "TRANSFORMERS_OFFLINE": "1",
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+    "DO_NOT_TRACK": "1",
+    "ORT_DISABLE_TELEMETRY": "1",
+    "CUDA_CACHE_DISABLE": "1",
+    # torch makes this folder when it is imported; one that is there already needs no write.
+    "TORCHINDUCTOR_CACHE_DIR": "/",
+    "PYTHONDONTWRITEBYTECODE": "1",
+    "TOKENIZERS_PARALLELISM": "false",
+    # Waiting threads sleep instead of spinning, so that the desk keeps its turn.
+    "OMP_WAIT_POLICY": "PASSIVE",
+}
+"""The engine process's own part of its environment: no place to write to, no network."""
 
 
 class EngineFailed(Exception):  # noqa: N818 - says what the engine process said
@@ -107,8 +79,7 @@ class EngineLink:
         self._command = [*(command or module), *options]
         self._changed = changed
         self.state = EngineState()
-        self._process: subprocess.Popen[bytes] | None = None
-        self._stream: FrameStream | None = None
+        self._child: Child | None = None
         self._job: asyncio.Queue[Frame | None] | None = None
         self._settled = asyncio.Event()
         self._stopping = False
@@ -117,20 +88,20 @@ class EngineLink:
     async def keep_running(self) -> None:
         """Start the engine process, and again whenever it ends, until :meth:`stop`."""
         while not self._stopping:
-            await asyncio.sleep(BACKOFF_SECONDS[min(self._failures, len(BACKOFF_SECONDS) - 1)])
+            await asyncio.sleep(backoff_seconds(self._failures))
             was_warm = await self._live_once()
             self._failures = 0 if was_warm else self._failures + 1
 
     async def _live_once(self) -> bool:
         """One life of the engine process; return whether it became warm."""
-        self._stream = await self._spawn()
+        child = self._child = await Child.start(self._command, ENVIRONMENT)
         self._settled.clear()
         self.state = EngineState(error=self.state.error, where=self.state.where)
-        deadline = asyncio.get_running_loop().call_later(START_SECONDS, self.kill)
+        deadline = asyncio.get_running_loop().call_later(START_SECONDS, child.kill)
         warm = False
         try:
             while True:
-                header, parts = await self._stream.receive()
+                header, parts = await child.stream.receive()
                 op = header["op"]
                 if op == "hello":
                     self.state.confinement = header["confinement"]
@@ -152,31 +123,11 @@ class EngineLink:
             return warm
         finally:
             deadline.cancel()
-            await self._buried(warm)
+            await self._buried(child, warm)
 
-    async def _spawn(self) -> FrameStream:
-        ours, theirs = socket.socketpair()
-        with theirs:
-            command = [*self._command, "--fd", str(theirs.fileno())]
-            # Its streams are closed: libraries print what they are given.
-            self._process = subprocess.Popen(  # noqa: ASYNC220 - returns at once
-                command,
-                pass_fds=(theirs.fileno(),),
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-                env=engine_environment(),
-                cwd="/",
-            )
-        return await FrameStream.over(ours)
-
-    async def _buried(self, warm: bool) -> None:  # noqa: FBT001 - private
-        assert self._process is not None
-        self.kill()
-        self._process.wait()  # killed above, so at once
-        if self._stream is not None:
-            self._stream.close()
-        self._stream = None
+    async def _buried(self, child: Child, warm: bool) -> None:  # noqa: FBT001 - private
+        child.bury()
+        self._child = None
         if self._job is not None:
             self._job.put_nowait(None)
         if not warm and self.state.error is None:
@@ -206,14 +157,14 @@ class EngineLink:
 
         One order at a time. Raises :class:`DarkroomError` if the engine process ends meanwhile.
         """
-        stream = self._stream
-        if stream is None:
+        child = self._child
+        if child is None:
             raise DarkroomError("the engine stopped")
         frames: asyncio.Queue[Frame | None] = asyncio.Queue()
         self._job = frames
         try:
             try:
-                await stream.send(header, parts)
+                await child.stream.send(header, parts)
             except ConnectionError:
                 raise DarkroomError("the engine stopped") from None
             while (frame := await frames.get()) is not None:
@@ -225,14 +176,14 @@ class EngineLink:
 
     async def cancel(self, job: str) -> None:
         """Ask the engine process to end a job at its next step."""
-        if self._stream is not None:
+        if self._child is not None:
             with contextlib.suppress(ConnectionError):
-                await self._stream.send({"op": "cancel", "job": job})
+                await self._child.stream.send({"op": "cancel", "job": job})
 
     def kill(self) -> None:
         """Kill the engine process now; :meth:`keep_running` starts another one."""
-        if self._process is not None and self._process.poll() is None:
-            self._process.kill()
+        if self._child is not None:
+            self._child.kill()
 
     def stop(self) -> None:
         """Kill the engine process for good."""

@@ -17,7 +17,6 @@ from safelight.darkroom.admission import Admission, Admitted
 from safelight.darkroom.engine_link import EngineFailed, EngineLink, EngineState
 from safelight.darkroom.keyring import KeyRing
 from safelight.darkroom.results import Drawn, Work
-from safelight.darkroom.stream import FrameStream
 from safelight.errors import (
     CancelledError,
     DarkroomError,
@@ -26,6 +25,7 @@ from safelight.errors import (
     SafelightError,
     TooLargeError,
 )
+from safelight.frames import FrameStream
 from safelight.ids import Clock, utc_day
 from safelight.records import SealedAsset
 from safelight.vault.request import time_text

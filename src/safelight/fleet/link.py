@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
-import socket
-import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -15,7 +12,7 @@ from typing import Any
 from safelight.desk.fleet import FleetState, Listener, Outcome
 from safelight.errors import DarkroomError, DarkroomKeyLostError, SafelightError, TransientError
 from safelight.fleet.key import FleetKey
-from safelight.frames import encode_frame, read_frame_async
+from safelight.frames import Child, backoff_seconds
 from safelight.ids import Clock
 from safelight.records import CostHeader, SealedAsset
 from safelight.settings import Settings
@@ -23,26 +20,7 @@ from safelight.vault.notes import ANNOUNCED_SECONDS, DarkroomKey, make_note
 from safelight.vault.request import MAX_NOT_AFTER_HOURS, parse_time
 
 STOP_SECONDS = 3.0
-BACKOFF_SECONDS = (0.0, 0.5, 2.0, 10.0, 30.0)
-_PASSED_ON = frozenset(
-    {
-        "PATH",
-        "LANG",
-        "LC_ALL",
-        "TZ",
-        "LD_LIBRARY_PATH",
-        "DYLD_LIBRARY_PATH",
-        "PYTHONPATH",
-        "SYSTEMROOT",
-        "OMP_NUM_THREADS",
-        "MKL_NUM_THREADS",
-        "CUDA_VISIBLE_DEVICES",
-        "HIP_VISIBLE_DEVICES",
-        "HSA_OVERRIDE_GFX_VERSION",
-        "PYTORCH_ENABLE_MPS_FALLBACK",
-    }
-)
-"""What a darkroom's environment takes over from the server's: what computing needs, no secret."""
+ENVIRONMENT = {"PYTHONDONTWRITEBYTECODE": "1", "HOME": "/nonexistent"}
 
 
 @dataclass(slots=True)
@@ -72,8 +50,7 @@ class KeeperLink:
         self._jobs: dict[str, _Waiting] = {}
         self._key: DarkroomKey | None = None
         self._note_text = ""
-        self._writer: asyncio.StreamWriter | None = None
-        self._process: subprocess.Popen[bytes] | None = None
+        self._child: Child | None = None
         self._life: asyncio.Task[None] | None = None
         self._first_note: asyncio.Future[None] | None = None
         self.ready = asyncio.Event()
@@ -104,12 +81,9 @@ class KeeperLink:
         life, self._life = self._life, None
         self.state = "stopped"
         await self._send({"op": "stop"})
-        if self._process is not None:
-            try:
-                async with asyncio.timeout(STOP_SECONDS):
-                    await asyncio.to_thread(self._process.wait, STOP_SECONDS)
-            except (TimeoutError, subprocess.TimeoutExpired):
-                self._process.kill()
+        child = self._child
+        if child is not None and not await child.ended_within(STOP_SECONDS):
+            child.kill()
         if life is not None:
             life.cancel()
             with contextlib.suppress(asyncio.CancelledError):
@@ -149,7 +123,7 @@ class KeeperLink:
     async def _keep_alive(self) -> None:
         failures = 0
         while True:
-            await asyncio.sleep(BACKOFF_SECONDS[min(failures, len(BACKOFF_SECONDS) - 1)])
+            await asyncio.sleep(backoff_seconds(failures))
             announced = await self._live_once()
             if self.state == "stopped":
                 return
@@ -158,21 +132,21 @@ class KeeperLink:
 
     async def _live_once(self) -> bool:
         """One life of the keeper process; return whether it ever announced a key."""
-        reader = await self._spawn()
+        child = self._child = await Child.start(self._command(), ENVIRONMENT)
         try:
             while True:
-                header, parts = await read_frame_async(reader)
+                header, parts = await child.stream.receive()
                 self._heard(header, parts)
-        except (EOFError, ConnectionError, DarkroomError):
+        except (EOFError, DarkroomError):
             return self._key is not None
         finally:
+            child.bury()
+            self._child = None
             self._died()
 
-    async def _spawn(self) -> asyncio.StreamReader:
+    def _command(self) -> list[str]:
         settings = self._settings
-        ours, theirs = socket.socketpair()
         options = {
-            "--fd": theirs.fileno(),
             "--home": settings.home.absolute(),
             "--device": self._asked_device,
             "--confine": settings.confine,
@@ -180,28 +154,10 @@ class KeeperLink:
             "--kept-seconds": min(settings.not_after_minutes * 60, MAX_NOT_AFTER_HOURS * 3600),
             "--job-timeout-seconds": settings.job_timeout_seconds,
         }
-        passed = {name: value for name, value in os.environ.items() if name in _PASSED_ON}
-        with theirs:
-            self._process = subprocess.Popen(  # noqa: ASYNC220 - returns at once
-                [*self._module, *(str(word) for pair in options.items() for word in pair)],
-                pass_fds=(theirs.fileno(),),
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-                env=passed | {"PYTHONDONTWRITEBYTECODE": "1", "HOME": "/nonexistent"},
-                cwd="/",
-            )
-        reader, self._writer = await asyncio.open_connection(sock=ours)
-        return reader
+        return [*self._module, *(str(word) for pair in options.items() for word in pair)]
 
     def _died(self) -> None:
         """Every key of this keeper is gone, and with them every job it had."""
-        if self._process is not None and self._process.poll() is None:
-            self._process.kill()
-            self._process.wait()
-        if self._writer is not None:
-            self._writer.close()
-        self._writer = None
         self._key = None
         self.ready.clear()
         jobs, self._jobs = self._jobs, {}
@@ -211,10 +167,9 @@ class KeeperLink:
             self._on_event("darkroom-died", {"jobs": len(jobs), "code": self.error})
 
     async def _send(self, header: dict[str, Any], parts: Sequence[bytes] = ()) -> None:
-        if self._writer is not None:
+        if self._child is not None:
             with contextlib.suppress(ConnectionError):
-                self._writer.write(encode_frame(header, parts))
-                await self._writer.drain()
+                await self._child.stream.send(header, parts)
 
     # --- what the keeper says ---
 

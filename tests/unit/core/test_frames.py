@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 import struct
+import sys
 
 import pytest
 from hypothesis import given
@@ -37,10 +38,8 @@ async def read_async(data: bytes) -> frames.Frame:
 
 @given(st.lists(st.tuples(headers, parts), min_size=1, max_size=3))
 def test_frames_come_out_as_they_went_in(sent: list[tuple[dict[str, object], list[bytes]]]) -> None:
-    pipe = io.BytesIO()
-    for header, data in sent:
-        frames.write_frame(pipe, header, data)
-    read = frames.exact_reader(Drip(pipe.getvalue()).read)
+    raw = b"".join(frames.encode_frame(header, data) for header, data in sent)
+    read = frames.exact_reader(Drip(raw).read)
     assert [frames.read_frame(read) for _ in sent] == sent
     with pytest.raises(EOFError):
         frames.read_frame(read)
@@ -97,3 +96,48 @@ def test_limits_are_kept_before_memory_is_taken(raw: bytes) -> None:
 def test_too_many_parts_are_not_sent() -> None:
     with pytest.raises(TooLargeError):
         frames.encode_frame({}, [b""] * (frames.MAX_PARTS + 1))
+
+
+ECHO = """
+import os, socket, sys
+from safelight import frames
+ours = socket.socket(fileno=int(sys.argv[sys.argv.index("--fd") + 1]))
+read = frames.exact_reader(ours.makefile("rb").read)
+while True:
+    header, parts = frames.read_frame(read)
+    if header["op"] == "die":
+        os._exit(3)
+    ours.sendall(frames.encode_frame({"asked": header, "environment": dict(os.environ)}, parts))
+"""
+
+
+async def test_a_child_hears_answers_and_may_die(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SAFELIGHT_TEST_SECRET", "canary")
+    child = await frames.Child.start([sys.executable, "-c", ECHO], {"HOME": "/nowhere"})
+    try:
+        big = bytes(3 * frames.STREAM_LIMIT_BYTES)
+        orders = [{"op": "echo", "n": n} for n in range(3)]
+        sending = [asyncio.create_task(child.stream.send(order, [big])) for order in orders]
+        for order in orders:
+            header, parts = await child.stream.receive()
+            assert header["asked"] == order
+            assert parts == [big]
+            assert header["environment"]["HOME"] == "/nowhere"
+            assert "SAFELIGHT_TEST_SECRET" not in header["environment"]
+        await asyncio.gather(*sending)
+        assert not await child.ended_within(0.01)
+        await child.stream.send({"op": "die"})
+        with pytest.raises(EOFError):
+            await child.stream.receive()
+        assert await child.ended_within(60)
+    finally:
+        child.bury()
+    with pytest.raises(ConnectionError):
+        await child.stream.send({"op": "echo"})
+
+
+def test_each_failed_start_waits_longer_up_to_a_limit() -> None:
+    waits = [frames.backoff_seconds(failures) for failures in range(20)]
+    assert waits[0] == 0
+    assert waits == sorted(waits)
+    assert waits[-1] == waits[-2] <= 60
