@@ -46,7 +46,7 @@ _MAX_KEYS = 50_000
 
 
 class Limiter:
-    """Counts tries in memory. A restart forgets them: what they guard is slow to guess anyway."""
+    """Counts tries in this process's memory; a restart forgets them (docs/threat-model.md)."""
 
     def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
         self._now = now
