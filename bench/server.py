@@ -24,6 +24,8 @@ from tqdm import tqdm
 from safelight.client import exchange
 from safelight.client.exchange import Wish
 from safelight.client.sdk import Studio
+from safelight.ids import new_token
+from safelight.secret import Secret
 
 ROOT = Path(__file__).parents[1]
 STARTS = 5
@@ -174,7 +176,7 @@ def pictures() -> list[Row]:
         Row(
             name="submitting a job over HTTP while a darkroom works, p99",
             value=p99, unit="ms", goal=20, peer=100,
-            note=f"median {middle:.1f} ms; {SUBMISSIONS} sealed jobs off the record",
+            note=f"median {middle:.1f} ms; {SUBMISSIONS} sealed private jobs",
         ),
     ]  # fmt: skip
 
@@ -225,7 +227,8 @@ def _submissions(studio: Studio, url: str) -> tuple[float, float]:
     busy = threading.Thread(target=keep_busy)
     busy.start()
     time.sleep(1.0)
-    recipe = studio.recipe("a red kite", **TINY)  # type: ignore[arg-type]
+    studio.create_account("anna", Secret(new_token(16)), keep_code=lambda code: code.reveal())
+    wish = Wish(recipe=studio.recipe("a red kite", **TINY), retention="owner")  # type: ignore[arg-type]
     wire, times = studio.link.wire, []
     plain_call = wire.call
 
@@ -238,10 +241,8 @@ def _submissions(studio: Studio, url: str) -> tuple[float, float]:
 
     wire.call = timed_call  # type: ignore[method-assign]
     for i in range(SUBMISSIONS):
-        begun = exchange.begin(studio.link, Wish(recipe=recipe), f"submission-{i}")
-        job = exchange.submit(studio.link, Wish(recipe=recipe), begun)
-        ticket = {"Safelight-Ticket": begun.ticket or ""}
-        plain_call("DELETE", f"/api/v1/jobs/{job}", headers=ticket)
+        begun = exchange.begin(studio.link, wish, f"submission-{i}")
+        plain_call("DELETE", f"/api/v1/jobs/{exchange.submit(studio.link, wish, begun)}")
     wire.call = plain_call  # type: ignore[method-assign]
     stop.set()
     busy.join()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -82,10 +83,12 @@ def _left_in_cgroup(folder: Path = Path("/sys/fs/cgroup")) -> int:
         return 2**62
 
 
+@lru_cache(maxsize=64)
 def weight_bytes(model: Model, dtype: str) -> tuple[int, int]:
     """Bytes of all weights, and of the largest part, in this number format.
 
-    Counted from the headers of the files, without reading the weights.
+    Counted from the headers of the files, without reading the weights, and once: a model's digest
+    stands for its files.
     """
     size = 4 if dtype == "float32" else 2
     files = [model.path] if model.form == "file" else sorted(model.path.rglob("*.safetensors"))
