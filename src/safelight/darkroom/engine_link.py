@@ -35,8 +35,6 @@ ENVIRONMENT = {
     "TORCHINDUCTOR_CACHE_DIR": "/",
     "PYTHONDONTWRITEBYTECODE": "1",
     "TOKENIZERS_PARALLELISM": "false",
-    # Waiting threads sleep instead of spinning, so that the desk keeps its turn.
-    "OMP_WAIT_POLICY": "PASSIVE",
 }
 """The engine process's own part of its environment: no place to write to, no network."""
 
