@@ -8,12 +8,20 @@ import secrets
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from safelight.cli.generate_remote import media_type_of, numbered
+from safelight.cli.pictures import (
+    Bar,
+    is_asset,
+    media_type_of,
+    numbered,
+    parse_size,
+    read_picture,
+    starting_from,
+)
 from safelight.cli.remote import add_server_options, check_output
-from safelight.errors import OutputError, RecipeError, RequestError
-from safelight.ids import check_id, sha256_hex
+from safelight.errors import OutputError, RecipeError
+from safelight.ids import sha256_hex
 from safelight.secret import Secret
 from safelight.settings import default_home
 
@@ -23,8 +31,6 @@ if TYPE_CHECKING:
     from safelight.recipe import Recipe
 
     Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]
-
-DEFAULT_STRENGTH = 0.6
 
 
 def add_parser(subparsers: Subparsers) -> None:
@@ -112,17 +118,13 @@ def _request(
     model = catalogue.find(args.model or "pocket")
     width, height = parse_size(args.size, model.native_size_px)
     inputs: dict[str, bytes] = {}
-    more: dict[str, Any] = {}
+    digest = None
     if args.init is not None:
         if is_asset(args.init):
             raise RecipeError("an asset is in a library", hint="name its server with --server URL")
         data = read_picture(Path(args.init))
         digest = sha256_hex(data)
         inputs[digest] = data
-        strength = DEFAULT_STRENGTH if args.strength is None else args.strength
-        more = {"task": "image-to-image", "init_image": digest, "strength": strength}
-    elif args.strength is not None:
-        raise RecipeError("strength needs a picture to start from", hint="name one with --init")
     recipe = Recipe(
         prompt=Secret(args.prompt),
         negative_prompt=Secret(args.negative),
@@ -134,43 +136,9 @@ def _request(
         seed=secrets.randbelow(2**32) if args.seed is None else args.seed,
         count=args.count,
         transparent=args.transparent,
-        **more,
+        **starting_from(digest, args.strength),
     )
     return recipe, model, inputs
-
-
-def parse_size(text: str | None, native_px: int) -> tuple[int, int]:
-    """Width and height in px from ``WxH``, or the native square. Raises :class:`RecipeError`."""
-    if text is None:
-        return native_px, native_px
-    width, cross, height = text.lower().partition("x")
-    if not (cross and width.isascii() and width.isdigit() and height.isdigit()):
-        raise RecipeError("the size is width x height in px", hint="such as 256x256")
-    return int(width[:6]), int(height[:6])
-
-
-def is_asset(text: str) -> bool:
-    """Whether ``--init`` names an asset of the library; a file of that name is ``./ast_...``."""
-    try:
-        return bool(check_id("ast", text))
-    except RequestError:
-        return False
-
-
-def read_picture(path: Path) -> bytes:
-    """The init picture's file, checked to be a picture before the model is loaded."""
-    from safelight.engine.output import decode
-    from safelight.errors import PictureError
-    from safelight.pictures import MAX_FILE_BYTES
-
-    try:
-        if path.stat().st_size > MAX_FILE_BYTES:
-            raise PictureError(f"the picture file is over {MAX_FILE_BYTES // 2**20} MiB")
-        data = path.read_bytes()
-    except OSError:
-        raise PictureError("the init picture cannot be read", hint="check its path") from None
-    decode(data)
-    return data
 
 
 def _check_words(args: argparse.Namespace) -> None:
@@ -192,8 +160,8 @@ def _draw(
     plan = engine.plan(recipe)
     for note in () if args.quiet or args.json else plan.notes:
         print(f"safelight: note: {note}", file=sys.stderr)
-    with _Bar(asked=args.progress, quiet=args.quiet or args.json) as bar:
-        pictures = list(engine.run(plan, inputs, bar))
+    with Bar(args) as bar:
+        pictures = list(engine.run(plan, inputs, _Watch(bar)))
     device = plan.device
     del plan
     engine.release()
@@ -206,33 +174,18 @@ def _draw(
     return pictures, device
 
 
-class _Bar:
-    """The engine's watch: a progress bar on standard error, if anybody looks or asked for it."""
+class _Watch:
+    """The engine's watch: tells the bar."""
 
     previews = False
 
-    def __init__(self, *, asked: bool, quiet: bool) -> None:
-        self._quiet = not asked and (quiet or not sys.stderr.isatty())
-        self._bar: Any = None
-
-    def __enter__(self) -> _Bar:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._bar is not None:
-            self._bar.close()
+    def __init__(self, bar: Bar) -> None:
+        self._bar = bar
 
     def step(self, progress: Progress) -> None:
         """One step further."""
-        if self._quiet:
-            return
-        from tqdm import tqdm
-
-        if self._bar is None:
-            total = progress.count * progress.steps
-            self._bar = tqdm(total=total, unit="step", leave=False, file=sys.stderr)
-        self._bar.n = progress.index * progress.steps + progress.step
-        self._bar.refresh()
+        done = progress.index * progress.steps + progress.step
+        self._bar.show(done, progress.count * progress.steps)
 
     def cancelled(self) -> bool:
         """Ctrl+C ends the process itself."""

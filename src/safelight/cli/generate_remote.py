@@ -8,22 +8,28 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from safelight.cli.pictures import (
+    Bar,
+    is_asset,
+    media_type_of,
+    numbered,
+    parse_size,
+    read_picture,
+    starting_from,
+)
 from safelight.cli.remote import check_output, open_studio, write_output
-from safelight.errors import RecipeError, RequestError
+from safelight.errors import RequestError
 from safelight.ids import sha256_hex
 from safelight.secret import Secret
 
 if TYPE_CHECKING:
-    from safelight.client.making import Made
+    from safelight.client.making import Made, Watcher
     from safelight.client.sdk import Studio
     from safelight.client.wire import Event
     from safelight.records import Retention
-
-SUFFIXES = {".png": "image/png", ".jpg": "image/jpeg", ".jpeg": "image/jpeg", ".webp": "image/webp"}
 
 
 def run(args: argparse.Namespace) -> int:
@@ -32,7 +38,6 @@ def run(args: argparse.Namespace) -> int:
     Without ``--private``, ``--off-the-record`` or ``--public`` nothing is kept. An output file is
     needed unless the picture is kept.
     """
-    from safelight.cli.generate import parse_size
     from safelight.client.recipes import build, find_model
 
     retention = retention_of(args)
@@ -53,13 +58,13 @@ def run(args: argparse.Namespace) -> int:
             seed=args.seed,
             more=_more(args, studio, inputs),
         )
-        with _progress(quiet=args.quiet or args.json) as heard:
+        with Bar(args) as bar:
             made = studio.generate(
                 recipe,
                 inputs=inputs,
                 retention=retention,
                 media_type=media_type_of(args.format, output),
-                watcher=_watcher(heard),
+                watcher=_watcher(bar, args.count),
             )
         files = _write(made, output)
         published = _publish(studio, made) if retention == "public" else []
@@ -82,74 +87,30 @@ def retention_of(args: argparse.Namespace) -> Retention:
     return chosen[0] if chosen else "none"
 
 
-def media_type_of(name: str | None, output: Path | None) -> str:
-    """The picture's format from ``--format`` or the output's suffix; PNG by default."""
-    suffix = f".{name}" if name else ("" if output is None else output.suffix.lower())
-    if suffix and suffix not in SUFFIXES:
-        raise RequestError("the format is png, jpeg or webp")
-    return SUFFIXES.get(suffix, "image/png")
-
-
-def numbered(path: Path, index: int, count: int) -> Path:
-    """The file of picture ``index``: with several, ``-1``, ``-2`` before the suffix."""
-    return path if count == 1 else path.with_name(f"{path.stem}-{index + 1}{path.suffix}")
-
-
 def _more(args: argparse.Namespace, studio: Studio, inputs: dict[str, bytes]) -> dict[str, Any]:
-    from safelight.cli.generate import DEFAULT_STRENGTH, is_asset, read_picture
-
-    more: dict[str, Any] = {
+    digest = None
+    if args.init is not None:
+        if is_asset(args.init):
+            digest, data = studio.input(args.init)
+        else:
+            data = read_picture(Path(args.init))
+            digest = sha256_hex(data)
+        inputs[digest] = data
+    return {
         "negative_prompt": Secret(args.negative),
         "count": args.count,
         "transparent": args.transparent,
+        **starting_from(digest, args.strength),
     }
-    if args.init is None:
-        if args.strength is not None:
-            raise RecipeError("strength needs a picture to start from", hint="name it with --init")
-        return more
-    if is_asset(args.init):
-        digest, data = studio.input(args.init)
-    else:
-        data = read_picture(Path(args.init))
-        digest = sha256_hex(data)
-    inputs[digest] = data
-    strength = DEFAULT_STRENGTH if args.strength is None else args.strength
-    return more | {"task": "image-to-image", "init_image": digest, "strength": strength}
 
 
-class _Bar:
-    """A progress bar on standard error, if anybody looks."""
-
-    def __init__(self, *, quiet: bool) -> None:
-        self._quiet = quiet
-        self._bar: Any = None
-
-    def __enter__(self) -> _Bar:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._bar is not None:
-            self._bar.close()
-
-    def __call__(self, event: Event) -> None:
-        if self._quiet or event.type != "progress":
-            return
-        from tqdm import tqdm
-
-        steps, step = int(event.data["steps"]), int(event.data["step"])
-        if self._bar is None:
-            self._bar = tqdm(total=steps, unit="step", leave=False, file=sys.stderr, delay=1)
-        self._bar.total = steps
-        self._bar.n = step
-        self._bar.refresh()
-
-
-def _progress(*, quiet: bool) -> _Bar:
-    return _Bar(quiet=quiet)
-
-
-def _watcher(heard: Callable[[Event], None]) -> Any:
+def _watcher(bar: Bar, count: int) -> Watcher:
     from safelight.client.making import Watcher
+
+    def heard(event: Event) -> None:
+        if event.type == "progress":
+            index, step, steps = (int(event.data[name]) for name in ("index", "step", "steps"))
+            bar.show(index * steps + step, count * steps)
 
     return Watcher(event=heard)
 

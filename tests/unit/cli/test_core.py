@@ -12,10 +12,9 @@ from pathlib import Path
 import pytest
 
 from safelight import cli
-from safelight.cli import build_parser, generate, main, models
+from safelight.cli import build_parser, main, models
 from safelight.errors import (
     NoSpaceError,
-    RecipeError,
     RefusedError,
     RequestError,
     TamperedModelError,
@@ -165,15 +164,6 @@ def test_every_verb_of_the_contract_is_there() -> None:
     for verb in ("generate", "serve", "account", "library", "open", "share", "publish",
                  "unpublish", "keys", "models", "admin"):  # fmt: skip
         assert re.search(rf"\n    {verb}\s", helped), verb
-
-
-def test_sizes() -> None:
-    assert generate.parse_size(None, 128) == (128, 128)
-    assert generate.parse_size("256x512", 128) == (256, 512)
-    assert generate.parse_size("256X512", 128) == (256, 512)
-    for text in ("", "x", "256", "256x", "x256", "axb", "-1x8", "8x-1", "1e3x8", "٣x٣"):
-        with pytest.raises(RecipeError):
-            generate.parse_size(text, 128)
 
 
 def test_an_output_that_cannot_be_is_said_before_any_work(

@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from safelight.cli.account import RecoveryFile, read_code
-from safelight.cli.generate_remote import media_type_of, numbered, retention_of
+from safelight.cli.generate_remote import retention_of
+from safelight.cli.pictures import Bar, media_type_of, numbered, parse_size, starting_from
 from safelight.cli.remote import check_output, parse_days, read_secret
-from safelight.errors import OutputError, RequestError
+from safelight.errors import OutputError, RecipeError, RequestError
 from safelight.secret import Secret
 from safelight.vault.identity import parse_recovery, recovery_text, unlock_identity
 
@@ -97,6 +98,35 @@ def test_a_format_that_is_not_written() -> None:
 def test_names_of_several_files() -> None:
     assert numbered(Path("d/a.png"), 0, 1) == Path("d/a.png")
     assert numbered(Path("d/a.b.png"), 1, 2) == Path("d/a.b-2.png")
+
+
+def test_sizes() -> None:
+    assert parse_size(None, 128) == (128, 128)
+    assert parse_size("256x512", 128) == (256, 512)
+    assert parse_size("256X512", 128) == (256, 512)
+    for text in ("", "x", "256", "256x", "x256", "axb", "-1x8", "8x-1", "1e3x8", "٣x٣"):
+        with pytest.raises(RecipeError):
+            parse_size(text, 128)
+
+
+def test_an_init_picture_and_its_strength() -> None:
+    assert starting_from(None, None) == {}
+    assert starting_from("d", None) == {
+        "task": "image-to-image", "init_image": "d", "strength": 0.6}  # fmt: skip
+    assert starting_from("d", 0.0)["strength"] == 0.0
+    with pytest.raises(RecipeError):
+        starting_from(None, 0.5)
+
+
+@pytest.mark.parametrize("asked", [False, True])
+def test_the_bar_is_for_those_who_look_or_ask(
+    capsys: pytest.CaptureFixture[str], asked: bool
+) -> None:
+    args = argparse.Namespace(quiet=True, json=False, progress=asked)
+    with Bar(args) as bar:
+        bar.show(1, 8)
+        bar.show(3, 8)
+    assert ("3/8" in capsys.readouterr().err) == asked
 
 
 def test_retention() -> None:
