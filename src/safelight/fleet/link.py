@@ -198,11 +198,13 @@ class KeeperLink:
         )
         self._note_text = make_note(key, self._fleet_key.seed)
         self._key = key
-        if self.state in ("starting", "restarting"):
+        first = self.state in ("starting", "restarting")
+        if first:
             self.state = "warming"
         if self._first_note is not None and not self._first_note.done():
             self._first_note.set_result(None)
-        self._on_event("darkroom-announced", {"darkroom": key.darkroom})
+        if first:  # a later key changes nothing that anybody waits for
+            self._on_event("darkroom-announced", {"darkroom": key.darkroom})
 
     def _changed(self, header: dict[str, Any]) -> None:
         warm = header["op"] == "ready"

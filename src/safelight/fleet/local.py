@@ -27,9 +27,10 @@ class LocalFleet:
     """Implements :class:`safelight.desk.fleet.Fleet` with child processes.
 
     ``devices`` names one device for each darkroom (default: the setting). ``on_event`` hears of
-    ``darkroom-announced``, ``darkroom-ready``, ``darkroom-not-ready`` and ``darkroom-died``, with
-    ids, codes and counts only. ``keeper_command`` replaces ``python -m safelight.darkroom``; tests
-    use it to start darkrooms that misbehave.
+    ``darkroom-announced`` (once in a darkroom's life, with its first key), ``darkroom-ready``,
+    ``darkroom-not-ready`` and ``darkroom-died``, with ids, codes and counts only.
+    ``keeper_command`` replaces ``python -m safelight.darkroom``; tests use it to start darkrooms
+    that misbehave.
     """
 
     def __init__(

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import json
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,6 +18,8 @@ from safelight.errors import TransientError
 from safelight.fleet.local import LocalFleet
 from safelight.ids import new_id
 from safelight.policy.plans import cost_header
+from safelight.server.logs import Journal
+from safelight.server.wiring import fleet_events
 from safelight.settings import Settings
 from safelight.vault.notes import verify_note
 
@@ -59,6 +63,7 @@ async def test_start_announce_develop_cancel_stop(tmp_path: Path) -> None:
         previews = [caller.open_preview(request, notes[1:], p) for p in hearing.previews]
         assert previews
         assert all(p[8:12] == b"WEBP" for p in previews)
+
 
         slow = make_recipe(model, steps=100)
         hearing, job = Hearing(), new_id("job")
@@ -116,3 +121,60 @@ async def test_required_confinement_that_cannot_be_had_refuses_to_start(tmp_path
         await fleet.start()
     assert fleet.status().error == "darkroom-stopped"
     assert fleet.notes() == []
+
+
+CHANGES_KEYS = """
+import json, socket, sys
+from safelight import frames
+from safelight.darkroom.keyring import KeyRing
+from safelight.ids import SystemClock, new_id
+from safelight.vault.request import time_text
+
+ours = socket.socket(fileno=int(sys.argv[sys.argv.index("--fd") + 1]))
+keys = KeyRing(new_id("drk"), SystemClock(), announced_seconds=600, kept_seconds=600)
+
+def announce():
+    key = keys.make()
+    until = ("not_before", "announced_until", "keeps_until")
+    times = {n: time_text(getattr(key, n)) for n in until}
+    names = {n: getattr(key, n) for n in ("darkroom", "recipient", "signing_key")}
+    ours.sendall(frames.encode_frame({"op": "announce", **names, **times}))
+
+def ready(warm):
+    ours.sendall(frames.encode_frame({
+        "op": "ready" if warm else "not-ready", "darkroom": "d", "device": "cpu",
+        "confinement": {}, "models": [], "code": None, "where": None}))
+
+announce()
+ready(True)
+announce()
+announce()
+ready(False)
+announce()
+ready(True)
+frames.read_frame(frames.exact_reader(ours.makefile("rb").read))  # until it is told to stop
+"""
+
+
+async def test_a_new_key_is_no_new_start(tmp_path: Path) -> None:
+    """The log says how the darkroom stands, and a darkroom that changes its key stays ready."""
+    stream, told = io.StringIO(), asyncio.Event()
+    tell = fleet_events(Journal(stream))
+    states: list[str] = []
+
+    def hear(name: str, fields: dict[str, Any]) -> None:
+        tell(name, fields)
+        states.append(fleet.status().state)
+        told.set()
+
+    command = [sys.executable, "-c", CHANGES_KEYS]
+    fleet = LocalFleet(Settings(home=tmp_path), keeper_command=command, on_event=hear)
+    await fleet.start()
+    try:
+        while len(states) < 4:
+            told.clear()
+            await told.wait()
+    finally:
+        await fleet.stop()
+    logged = [json.loads(line)["state"] for line in stream.getvalue().splitlines()]
+    assert logged == states == ["warming", "ready", "warming", "ready"]
