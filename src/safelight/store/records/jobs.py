@@ -1,4 +1,4 @@
-"""Jobs that are kept: the queue's truth, and what is owed.
+"""Jobs that are kept: the queue's truth.
 
 States: see :data:`safelight.records.JOB_STEPS`. A worker's ``attempts`` number is its claim to a
 job: after a lost lease the number has moved on, and the late worker's result is not taken.
@@ -14,26 +14,20 @@ from typing import Any
 
 from sqlalchemy import and_, bindparam, delete, func, insert, or_, select, text, update
 from sqlalchemy.exc import IntegrityError as SqlIntegrityError
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from safelight.errors import (
     ConflictError,
     ExpiredError,
 )
-from safelight.ids import utc_day
 from safelight.records import Job, JobState
-from safelight.store.database import Database
 from safelight.store.records.assets import NewAsset, insert_assets
+from safelight.store.records.bills import BillRows, add_to_bill
 from safelight.store.records.job_forms import ACTIVE, COLUMNS, read_job, write_job
-from safelight.store.records.submitting import USED, Limits, look
-from safelight.store.tables import day_bills, jobs
+from safelight.store.records.submitting import Limits, look
+from safelight.store.tables import jobs
 from safelight.store.times import to_us
 
 _BY_ID = select(*COLUMNS).where(jobs.c.id == bindparam("id"))
-_HELD = text(
-    "SELECT count(*), coalesce(sum(tokens), 0) FROM jobs"
-    " WHERE account = :account AND state IN ('queued', 'running')"
-)
 _INSERT = insert(jobs)
 _CLAIM = (
     update(jobs)
@@ -50,13 +44,6 @@ _CLAIM = (
     )
     .returning(*COLUMNS, jobs.c.sealed)
 )
-_BILL = text(
-    "INSERT INTO day_bills (account, day, pictures, tokens)"
-    " VALUES (:account, :day, :pictures, :tokens)"
-    " ON CONFLICT (account, day) DO UPDATE SET"
-    " pictures = day_bills.pictures + excluded.pictures,"
-    " tokens = day_bills.tokens + excluded.tokens"
-)
 _QUEUED = text(
     "SELECT id, account FROM jobs WHERE state IN ('queued', 'running') AND state = 'queued'"
     " ORDER BY CASE WHEN attempts > 0 THEN 0 ELSE 1 END, created_at, id"
@@ -71,11 +58,8 @@ class Claimed:
     sealed: bytes
 
 
-class JobRows:
-    """Rows of ``jobs`` and ``day_bills``."""
-
-    def __init__(self, database: Database) -> None:
-        self._db = database
+class JobRows(BillRows):
+    """Rows of ``jobs``, and what they cost."""
 
     async def submit(
         self, job: Job, sealed: bytes, body_sha256: str, limits: Limits
@@ -194,16 +178,12 @@ class JobRows:
                 await insert_assets(connection, kept)
                 ended = read_job(row)
                 if charge:
-                    await _bill(connection, ended.account or "", now, ended.cost.count, row.tokens)
+                    await add_to_bill(
+                        connection, ended.account or "", now, ended.cost.count, row.tokens
+                    )
         except SqlIntegrityError:
             raise ConflictError("an asset of this job has an id that is in use") from None
         return ended
-
-    async def bill(self, account: str, now: datetime, pictures: int, tokens: int) -> None:
-        """Add to a day's bill: all that off-the-record work leaves. ``account`` "" for guests."""
-        # A crash before leaves the work unbilled; the reply is handed over only afterwards.
-        async with self._db.write("bill") as connection:
-            await _bill(connection, account, now, pictures, tokens)
 
     async def requeue(self, job: str, attempt: int) -> bool:
         """Put a running job back in the queue; False if it is no longer this worker's."""
@@ -259,23 +239,6 @@ class JobRows:
             )
             return [(row[0], row[1]) for row in queued], failed_ids
 
-    async def usage(self, account: str, month: str) -> tuple[int, int]:
-        """Tokens spent since the first day ``month`` (``YYYY-MM-01``), and tokens held now."""
-        async with self._db.read() as connection:
-            used = await connection.execute(USED, {"account": account, "month": month})
-            held = (await connection.execute(_HELD, {"account": account})).one()
-        return int(used.scalar_one()), int(held[1])
-
-    async def bills(self, account: str) -> list[tuple[str, int, int]]:
-        """Day, pictures and tokens of every day with work, oldest first."""
-        async with self._db.read() as connection:
-            rows = await connection.execute(
-                select(day_bills.c.day, day_bills.c.pictures, day_bills.c.tokens)
-                .where(day_bills.c.account == account)
-                .order_by(day_bills.c.day)
-            )
-            return [(row[0], int(row[1]), int(row[2])) for row in rows]
-
     async def forget_ended(self, before: datetime) -> int:
         """Delete rows of jobs that ended before this time; their assets stay."""
         async with self._db.write_lazily("job-sweep") as connection:
@@ -311,11 +274,3 @@ def _ended(state: JobState, code: str | None, now: datetime) -> dict[str, Any]:
         "lease_until": None,
         "assets": "[]",
     }
-
-
-async def _bill(
-    connection: AsyncConnection, account: str, now: datetime, pictures: int, tokens: int
-) -> None:
-    await connection.execute(
-        _BILL, {"account": account, "day": utc_day(now), "pictures": pictures, "tokens": tokens}
-    )
