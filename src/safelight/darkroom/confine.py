@@ -163,3 +163,17 @@ def _swap() -> str:
     except OSError:
         return "unknown"
     return "present" if len(lines) > 1 else "none"
+
+
+def worse_of(keeper: dict[str, Any], engine: dict[str, Any]) -> dict[str, Any]:
+    """The report of the keeper process with every guard that the engine process lacks."""
+    if not engine:
+        return keeper
+    missing = sorted({*keeper["missing"], *engine["missing"]})
+    merged = dict(keeper)
+    for guard in missing:
+        merged[guard] = engine[guard] if guard in engine["missing"] else keeper[guard]
+    merged["by"] = [means for means in keeper["by"] if means in engine["by"]]
+    merged["missing"] = missing
+    merged["complete"] = not missing
+    return merged

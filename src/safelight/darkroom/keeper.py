@@ -14,6 +14,7 @@ from typing import Any
 
 from safelight.darkroom import results
 from safelight.darkroom.admission import Admission, Admitted
+from safelight.darkroom.confine import worse_of
 from safelight.darkroom.engine_link import EngineFailed, EngineLink, EngineState
 from safelight.darkroom.keyring import KeyRing
 from safelight.darkroom.results import Drawn, Work
@@ -290,17 +291,3 @@ def _picture(header: dict[str, Any], parts: list[bytes]) -> Drawn:
         thumb=thumb,
         embedding=embedding,
     )
-
-
-def worse_of(keeper: dict[str, Any], engine: dict[str, Any]) -> dict[str, Any]:
-    """The keeper's report of confinement with every guard that the engine process lacks."""
-    if not engine:
-        return keeper
-    missing = sorted({*keeper["missing"], *engine["missing"]})
-    merged = dict(keeper)
-    for guard in missing:
-        merged[guard] = engine[guard] if guard in engine["missing"] else keeper[guard]
-    merged["by"] = [means for means in keeper["by"] if means in engine["by"]]
-    merged["missing"] = missing
-    merged["complete"] = not missing
-    return merged

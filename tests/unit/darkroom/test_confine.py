@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from safelight.darkroom.confine import worse_of
+
 linux_only = pytest.mark.skipif(
     sys.platform != "linux", reason="other systems confine by code only"
 )
@@ -159,3 +161,20 @@ def test_without_seccomp_the_namespace_still_closes_the_network(tmp_path: Path) 
         assert report["network"] == "refused"
     else:
         assert report["missing"] == ["network"]
+
+
+def test_what_one_process_lacks_the_darkroom_lacks() -> None:
+    held = dict.fromkeys(("core_dumps", "ptrace", "disk_writes", "network"), "refused")
+    keeper = held | {
+        "by": ["namespace", "landlock"],
+        "missing": [],
+        "complete": True,
+        "swap": "none",
+    }
+    engine = keeper | {"network": "possible", "by": ["landlock"], "missing": ["network"]}
+    both = worse_of(keeper, engine)
+    assert both["network"] == "possible"
+    assert both["disk_writes"] == "refused"
+    assert (both["by"], both["missing"], both["complete"]) == (["landlock"], ["network"], False)
+    assert worse_of(keeper, {}) == keeper  # the engine process has not said anything yet
+    assert worse_of(keeper, keeper) == keeper
