@@ -9,10 +9,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
+import tiny_models
 from running import Running
-from shell import PASSWORD, Shell
+from shell import PASSWORD, SAFELIGHT, Shell
 
 SMALL = ["--size", "64x64", "--steps", "2", "--seed", "7"]
 
@@ -161,6 +163,32 @@ def test_a_taken_name_leaves_no_recovery_file(shell: Shell) -> None:
         status=2,
     )  # fmt: skip
     assert not (shell.folder / "code2").exists()
+
+
+def test_models_come_and_go_while_the_server_runs(
+    server: Running, shell: Shell, tmp_path: Path
+) -> None:
+    home, file = ["--home", server.home], tmp_path / "tiny.png"
+
+    def listed() -> dict[str, str]:
+        models = httpx.get(f"{shell.server}/api/v1/models").json()["models"]
+        return {model["name"]: model["digest"] for model in models}
+
+    def plain(model: str) -> httpx.Response:
+        recipe = {"prompt": "a kite", "model": model, "width_px": 64, "height_px": 64, "steps": 1}
+        body = {"recipe": recipe, "wait": True}
+        return httpx.post(f"{shell.server}/api/v1/jobs", json=body, timeout=240)
+
+    saved = tiny_models.save("sd1", tmp_path / "saved")
+    subprocess.run([SAFELIGHT, "models", "add", saved, "--name", "tiny", *home], check=True)
+    digest = listed()["tiny"]
+    words = ["generate", "a kite", "--server", shell.server, *SMALL, "-o", file, "--model", "tiny"]
+    assert shell.json(*words)["model"] == "tiny"
+    assert plain(digest).json()["model"] == digest
+    subprocess.run([SAFELIGHT, "models", "remove", "tiny", *home], check=True)
+    assert set(listed()) == {"pocket"}
+    shell.run(*words, status=2)
+    assert plain(digest).json()["code"] == "unknown-model"
 
 
 @pytest.mark.parametrize(

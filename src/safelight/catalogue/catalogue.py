@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import hashlib
 import json
 import os
 import secrets
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from safelight.catalogue.inspect import Found, inspect
@@ -39,8 +41,10 @@ def digest_of(path: Path) -> str:
 class Catalogue:
     """Models by name and digest, kept in ``<home>/models/catalogue.json``.
 
-    Written atomically: a crash leaves the old list. Reading needs no lock. A model stays where it
-    is; only pulled ones live in the home folder.
+    Written atomically: a crash leaves the old list. Reading needs no lock, and every call reads the
+    list anew: what another process adds or removes, a running server sees at its next request. Two
+    that change the list wait for each other. A model stays where it is; only pulled ones live in
+    the home folder.
     """
 
     def __init__(self, home: Path) -> None:
@@ -99,12 +103,12 @@ class Catalogue:
             commercial=commercial,
             source=source,
         )
-        kept = self._read()
-        if any(m.name == model.name for m in self.models()):
-            raise ConflictError(
-                "a model with that name is already here", hint="pass another --name"
-            )
-        self._write((*kept, model))
+        with self._alone():
+            if any(m.name == model.name for m in self.models()):
+                raise ConflictError(
+                    "a model with that name is already here", hint="pass another --name"
+                )
+            self._write((*self._read(), model))
         return model
 
     def remove(self, name: str) -> Model:
@@ -113,9 +117,10 @@ class Catalogue:
         Raises :class:`UnknownModelError`, or :class:`RequestError` for the bundled model.
         """
         model = self.find(name)
-        if model.digest == self._bundled().digest:
+        if model == self._bundled():
             raise RequestError("the bundled model cannot be removed")
-        self._write(tuple(m for m in self._read() if m.name != model.name))
+        with self._alone():
+            self._write(tuple(m for m in self._read() if m.name != model.name))
         pulled = (self._folder / "pulled").resolve()
         if model.path.is_relative_to(pulled):
             # A crash here leaves files that no entry names; pulling the same again uses them.
@@ -198,8 +203,18 @@ class Catalogue:
             raise ModelFormatError("the catalogue file cannot be read") from None
         return tuple(Model.from_dict(entry) for entry in entries)
 
-    def _write(self, models: Sequence[Model]) -> None:
+    @contextlib.contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Keep other processes from changing the list; a crash ends this too."""
         self._folder.mkdir(parents=True, exist_ok=True)
+        folder = os.open(self._folder, os.O_RDONLY)
+        try:
+            fcntl.flock(folder, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(folder)
+
+    def _write(self, models: Sequence[Model]) -> None:
         draft = self._folder / f".{secrets.token_hex(8)}"
         try:
             with draft.open("wb") as file:

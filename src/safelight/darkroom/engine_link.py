@@ -54,7 +54,6 @@ class EngineState:
 
     warm: bool = False
     device: str | None = None
-    models: list[str] = field(default_factory=list)
     confinement: dict[str, Any] = field(default_factory=dict)
     error: str | None = None
     """Code of the last failed start."""
@@ -107,7 +106,7 @@ class EngineLink:
                     deadline.cancel()
                     warm = True
                     self.state.error = self.state.where = None
-                    self.state.device, self.state.models = header["device"], header["models"]
+                    self.state.device = header["device"]
                     await self._settle(warm=True)
                 elif op == "cannot-start":
                     self.state.error, self.state.where = header["code"], header["where"]

@@ -93,9 +93,8 @@ class EngineProcess:
         engine = open_engine(catalogue, self._device)
         classifier = Classifier()
         info = engine.describe()
-        models = [model.digest for model in catalogue.models()]
         _draw_once(engine, classifier, catalogue)
-        self._pipe.send({"op": "warm", "device": info.device, "models": models})
+        self._pipe.send({"op": "warm", "device": info.device})
         return catalogue, engine, classifier
 
     def _work(
@@ -107,6 +106,7 @@ class EngineProcess:
         broken = False
         try:
             order = _order(*frame)
+            name = catalogue.find(order.recipe.model).name  # now: it may go while this is drawn
             watch = Reporter(order, self._pipe.send, lambda: job in self._cancelled)
             began = time.monotonic()
             develop(engine, classifier, order, self._pipe.send, watch)
@@ -115,7 +115,7 @@ class EngineProcess:
                     "op": "done",
                     "job": job,
                     "device": engine.describe().device,
-                    "model_name": catalogue.find(order.recipe.model).name,
+                    "model_name": name,
                     "seconds": round(time.monotonic() - began, 3),
                 }
             )

@@ -143,7 +143,6 @@ class Keeper:
             "darkroom": self._darkroom,
             "device": state.device,
             "confinement": confinement,
-            "models": state.models,
             "code": state.error,
             "where": state.where,
         }

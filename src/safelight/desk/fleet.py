@@ -49,8 +49,6 @@ class FleetStatus:
     state: FleetState
     device: str | None = None
     confinement: dict[str, Any] = field(default_factory=dict)
-    models: tuple[str, ...] = ()
-    """Digests of the models that the darkrooms have."""
     error: str | None = None
     """Code of the last failed start."""
 

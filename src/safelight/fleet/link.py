@@ -57,7 +57,6 @@ class KeeperLink:
         self.state: FleetState = "stopped"
         self.device: str | None = None
         self.confinement: dict[str, Any] = {}
-        self.models: tuple[str, ...] = ()
         self.error: str | None = None
 
     @property
@@ -211,7 +210,7 @@ class KeeperLink:
         self.state = "ready" if warm else "warming"
         self.confinement, self.error = header["confinement"], header["code"]
         if warm:
-            self.device, self.models = header["device"], tuple(header["models"])
+            self.device = header["device"]
             self.ready.set()
         else:
             self.ready.clear()

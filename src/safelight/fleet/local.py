@@ -128,7 +128,6 @@ class LocalFleet:
             device=", ".join(dict.fromkeys(link.device for link in self._links if link.device))
             or None,
             confinement=worst.confinement,
-            models=tuple(dict.fromkeys(m for link in self._links for m in link.models)),
             error=next((link.error for link in self._links if link.error), None),
         )
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import shutil
 import struct
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from safelight.catalogue import Catalogue, digest_of, inspect
+from safelight.catalogue.catalogue import POCKET_FOLDER
 from safelight.errors import (
     ConflictError,
     ModelFormatError,
@@ -225,6 +228,25 @@ def test_entries_are_added_found_and_removed(catalogue: Catalogue, tmp_path: Pat
     for name in ("", "cat.safetensors", added.digest[:4]):
         with pytest.raises(UnknownModelError):
             catalogue.find(name)
+
+
+def test_changes_at_once_lose_no_entry(tmp_path: Path) -> None:
+    files = [write(tmp_path / f"model-{n}.safetensors", SD1_KEYS) for n in range(8)]
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda file: Catalogue(tmp_path / "home").add(file), files))
+    reader = Catalogue(tmp_path / "home")
+    assert {m.name for m in reader.models()} == {"pocket", *(file.stem for file in files)}
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda file: Catalogue(tmp_path / "home").remove(file.stem), files[1:]))
+    assert [m.name for m in reader.models()] == ["pocket", "model-0"]
+
+
+def test_a_copy_of_pocket_can_be_taken_out_again(catalogue: Catalogue, tmp_path: Path) -> None:
+    shutil.copytree(POCKET_FOLDER, tmp_path / "copy")
+    copy = catalogue.add(tmp_path / "copy")
+    assert copy.digest == catalogue.models()[0].digest
+    catalogue.remove("copy")
+    assert [m.name for m in catalogue.models()] == ["pocket"]
 
 
 def test_pocket_is_first_and_stays(catalogue: Catalogue) -> None:

@@ -46,7 +46,6 @@ async def test_start_announce_develop_cancel_stop(tmp_path: Path) -> None:
         assert status.confinement["complete"] is True, status.confinement
         json.dumps(status.confinement)
         model = Catalogue(tmp_path).models()[0].digest
-        assert model in status.models
 
         caller = Caller(fleet.public_key)
         # Only the second darkroom can open this one, whichever is asked first.
@@ -63,7 +62,6 @@ async def test_start_announce_develop_cancel_stop(tmp_path: Path) -> None:
         previews = [caller.open_preview(request, notes[1:], p) for p in hearing.previews]
         assert previews
         assert all(p[8:12] == b"WEBP" for p in previews)
-
 
         slow = make_recipe(model, steps=100)
         hearing, job = Hearing(), new_id("job")
@@ -143,7 +141,7 @@ def announce():
 def ready(warm):
     ours.sendall(frames.encode_frame({
         "op": "ready" if warm else "not-ready", "darkroom": "d", "device": "cpu",
-        "confinement": {}, "models": [], "code": None, "where": None}))
+        "confinement": {}, "code": None, "where": None}))
 
 announce()
 ready(True)
