@@ -253,8 +253,6 @@ def test_a_program_with_an_api_key(anna: Person, server: Running, tmp_path: Path
     with Studio(server.url, tmp_path, api_key=secret) as program:
         made = program.generate(small(program))  # type: ignore[arg-type]
         assert (made.protection, made.retention) == ("sealed", "none")
-        with pytest.raises(AuthenticationError):
-            program.generate(small(program), retention="owner")  # type: ignore[arg-type]
         with pytest.raises(ForbiddenError):
             list(program.assets())
 
@@ -267,6 +265,19 @@ def test_api_keys(anna: Person, server: Running) -> None:
     assert made["id"] in {key["id"] for key in anna.studio.list_keys()}
     anna.studio.revoke_key(made["id"])
     assert httpx.get(f"{server.url}/api/v1/assets", headers=headers).status_code == 401
+
+
+def test_a_key_needs_its_owners_signature(anna: Person, server: Running) -> None:
+    body = {
+        "name": "k",
+        "scopes": ["generate"],
+        "secret_sha256": "0" * 64,
+        "key_recipient": anna.studio.link.keys().recipient,
+        "record": "a note\nby nobody",
+    }
+    headers = {"Authorization": f"Bearer {anna.token}"}
+    answer = httpx.post(f"{server.url}/api/v1/keys", json=body, headers=headers)
+    assert (answer.status_code, answer.json()["code"]) == (400, "bad-request")
 
 
 # --- the index -----------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from fastapi import APIRouter
 from pydantic import Field, StringConstraints
 
-from safelight.errors import ConflictError, NotFoundError, RequestError
+from safelight.errors import ConflictError, KeyNoteError, NotFoundError, RequestError
 from safelight.server.auth import Ctx, Generator, SignedIn
 from safelight.server.routes.jobs import as_id
 from safelight.server.shapes import Empty, Hex64, In, KeyOut, Label, Out, Recipient
@@ -49,7 +49,10 @@ class CurrentKey(Out):
 @router.post("", operation_id="createKey", status_code=201)
 async def create_key(body: KeyIn, ctx: Ctx, member: SignedIn) -> KeyOut:
     """Register an API key. The time it ends is the one in the signed record."""
-    record = verify_key_record(body.record, member.account.signing_key)
+    try:
+        record = verify_key_record(body.record, member.account.signing_key)
+    except KeyNoteError:
+        raise RequestError("the record is not signed by this account's owner") from None
     if (
         record.name != body.name
         or record.scopes != tuple(body.scopes)
