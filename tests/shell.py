@@ -26,7 +26,11 @@ class Shell:
         (folder / "password").write_text(PASSWORD + "\n")
 
     def run(self, *words: str | Path, status: int = 0) -> str:
-        command = [SAFELIGHT, *words, "--profile", self.folder / "profile"]
+        return self.bare(*words, "--profile", self.folder / "profile", status=status)
+
+    def bare(self, *words: str | Path, status: int = 0) -> str:
+        """A command that knows no profile."""
+        command = [SAFELIGHT, *words]
         done = subprocess.run(
             command, capture_output=True, text=True, timeout=240, check=False, env=self.environment
         )

@@ -227,6 +227,14 @@ class NoConnectionError(TransientError):
     default_hint = "check the address, and that the server is running"
 
 
+class BusyError(TransientError):
+    """Another command works on the same profile, and did not end within ten seconds."""
+
+    code = "busy"
+    http_status = 503
+    default_hint = "wait for the other command, or use another profile with --profile"
+
+
 class ClassifierError(TransientError):
     """The picture check is missing, crashed, was slow or answered nonsense: nothing is let out."""
 

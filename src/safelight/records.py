@@ -75,6 +75,9 @@ class Account:
     """64 hexadecimal digits."""
     created_at: datetime
     disabled: bool = False
+    owner_note: str | None = None
+    """Signed by the owner: ``owner_recipient`` follows these former ones; None before the first
+    rotation."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -37,6 +37,16 @@ describe('keys', () => {
     expect(keys.ownerText(keys.parseOwner(K.owner_txt))).toBe(K.owner_txt);
   });
 
+  test('owner.txt after a rotation holds what O was before, and opens what was sealed to it', async () => {
+    const rotated = keys.parseOwner(K.rotated_owner_txt);
+    expect(keys.ownerText(rotated)).toBe(K.rotated_owner_txt);
+    expect(keys.recipientsOf(rotated)).toEqual(K.rotated_recipients);
+    const entries = await openSegment(raw(H.segment), H.segment_sha256, rotated);
+    expect(entries).toEqual(H.entries);
+    const stranger = keys.ownerKeys(rotated.identity, rotated.signingSeed);
+    await expect(openSegment(raw(H.segment), H.segment_sha256, stranger)).rejects.toThrow();
+  });
+
   test('signatures agree', () => {
     expect(keys.publicHex(fromHex(K.signing.seed))).toBe(K.signing.public);
     const message = raw(K.signing.message);

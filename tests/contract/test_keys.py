@@ -57,6 +57,38 @@ async def test_credentials_and_files_are_one_step(keys: Keys) -> None:
     assert await keys.files("acc_b", NOON) == {}
 
 
+async def test_a_rewrap_replaces_what_is_still_the_same(keys: Keys) -> None:
+    one, two, gone = envelope(), envelope(data=b"two"), envelope()
+    await keys.put_results([one, two], None, NOON)
+    changes = [
+        (one.blob, one.envelope, b"anew"),
+        (two.blob, b"another by now", b"never"),
+        (gone.blob, gone.envelope, b"never"),
+    ]
+    assert await keys.rewrap(changes) == 1
+    assert await keys.envelopes([one.blob, two.blob, gone.blob]) == {
+        one.blob: b"anew",
+        two.blob: b"two",
+    }
+    assert await keys.rewrap([]) == 0
+
+
+async def test_rewrapped_files_are_the_only_ones_left(keys: Keys) -> None:
+    await register(keys)
+    await register(keys, "acc_b")
+    await keys.put_file("acc_a", "passkey-1", b"former keys", None)
+    await keys.put_file("acc_a", "device-1", b"former keys", LATER)
+    anew = {"password": b"new pw", "recovery": b"new rc"}
+    assert await keys.rewrap_files("acc_a", anew)
+    assert await keys.files("acc_a", NOON) == anew
+    assert await keys.credentials("acc_a") == (b"record", "aa" * 32)
+    assert await keys.rewrap_files("acc_a", anew, "bb" * 32)
+    assert await keys.credentials("acc_a") == (b"record", "bb" * 32)
+    assert not await keys.rewrap_files("acc_c", anew)
+    assert await keys.files("acc_c", NOON) == {}
+    assert await keys.files("acc_b", NOON) == {"password": b"pw file", "recovery": b"rc file"}
+
+
 async def test_a_device_file_ends_by_itself(keys: Keys) -> None:
     await register(keys)
     await keys.put_file("acc_a", "device-x", b"unlocked", NOON + timedelta(days=7))
@@ -132,6 +164,18 @@ async def test_no_byte_of_what_was_erased_is_left_in_the_files(
     assert CANARY not in bytes_of(tmp_path)
     await keys.close()
     assert CANARY not in bytes_of(tmp_path)
+
+
+async def test_what_was_rewrapped_is_nowhere_on_the_disk(sqlite_keys: Keys, tmp_path: Path) -> None:
+    canary = envelope(data=CANARY)
+    await register(sqlite_keys)
+    await sqlite_keys.put_file("acc_a", "passkey-1", CANARY, None)
+    await sqlite_keys.put_results([canary], None, NOON)
+    await sqlite_keys.rewrap([(canary.blob, CANARY, b"anew")])
+    await sqlite_keys.rewrap_files("acc_a", {"password": b"p", "recovery": b"r"})
+    assert await sqlite_keys.scrub()
+    assert CANARY not in bytes_of(tmp_path)
+    await sqlite_keys.close()
 
 
 async def test_the_log_is_cleared_by_itself_soon_after_an_erasure(

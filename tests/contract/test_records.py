@@ -83,6 +83,46 @@ async def test_the_migrations_make_the_same_tables_as_a_fresh_start(records: Rec
     assert await shape_of(records) == fresh
 
 
+async def test_an_older_database_is_brought_up_to_date(records: Records, database_url: str) -> None:
+    from alembic import command
+
+    from safelight.store.migrations import config
+
+    account = make_account()
+
+    def as_it_was(connection: object) -> None:
+        tables.metadata.drop_all(connection)  # type: ignore[arg-type]
+        connection.execute(text("DELETE FROM alembic_version"))  # type: ignore[attr-defined]
+        command.upgrade(config("records", connection), "r0001")  # type: ignore[arg-type]
+
+    async with records.database.write("test") as connection:
+        await connection.run_sync(as_it_was)
+        await connection.execute(
+            text(
+                "INSERT INTO accounts VALUES (:id, :name, :role, :plan, :owner_recipient,"
+                " :signing_key, :created_at, :disabled, :leaving)"
+            ),
+            {
+                "id": account.id,
+                "name": account.name,
+                "role": account.role,
+                "plan": account.plan,
+                "owner_recipient": account.owner_recipient,
+                "signing_key": account.signing_key,
+                "created_at": to_us(account.created_at),
+                "disabled": False,
+                "leaving": False,
+            },
+        )
+    newer = Records(database_url)
+    await newer.open()
+    try:
+        assert await newer.accounts.by_id(account.id) == account
+        assert account.owner_note is None
+    finally:
+        await newer.close()
+
+
 async def test_the_newest_migration_is_the_version_that_is_looked_for() -> None:
     from alembic.script import ScriptDirectory
 
@@ -454,3 +494,25 @@ async def test_people_are_counted_and_leaving_leaves_no_row(records: Records) ->
     assert await records.people.known([anna.id, bert.id]) == {bert.id}
     assert await records.people.set_plan(bert.id, "small")
     assert not await records.people.set_plan(anna.id, "small")
+
+
+# --- rotation ---
+
+
+async def test_a_rotation_is_one_step_and_ends_keys_and_other_sessions(records: Records) -> None:
+    anna, bert = await add_account(records), await add_account(records, "bert")
+    own = make_session(anna.id, "own")
+    await records.accounts.add_session(own)
+    await records.credentials.add_key(make_key(anna.id))
+    await records.credentials.add_key(make_key(bert.id, secret_sha256="ef" * 32))
+    assert await records.accounts.rotate(anna, "age1new", "a note", keep=own.id)
+    changed = replace(anna, owner_recipient="age1new", owner_note="a note")
+    assert await records.accounts.by_id(anna.id) == changed
+    assert await records.accounts.by_token(sha256_hex(b"own"), NOON) == (changed, own)
+    assert [s.id for s in await records.accounts.sessions(anna.id, NOON)] == [own.id]
+    assert await records.credentials.keys(anna.id) == []
+    assert await records.accounts.by_id(bert.id) == bert
+    assert len(await records.credentials.keys(bert.id)) == 1
+    assert len(await records.accounts.sessions(bert.id, NOON)) == 1
+    assert not await records.accounts.rotate(anna, "age1other", "late", keep=own.id)
+    assert await records.accounts.by_id(anna.id) == changed

@@ -127,6 +127,11 @@ BODIES: dict[str, dict[str, Any]] = {
     "leave": {"proof": {"login": "none", "finish": b64(b"x")}},
     "passkeyRegisterFinish": {"ticket": "none", "credential": {"id": "AA"}},
     "putUnlockFile": {"file": b64(b"x")},
+    "rewrapVault": {"password_file": b64(b"x"), "recovery_file": b64(b"x")},
+    "announceOwner": {"owner_recipient": "age1" + "q" * 58, "note": "x"},
+    "rewrapEnvelopes": {"envelopes": [
+        {"asset": "ast_" + "0" * 26, "before_sha256": "0" * 64, "envelope": b64(b"x")}
+    ]},
     "putVaultHead": {"head": b64(b"x")},
     "createKey": {"name": "k", "scopes": ["generate"], "secret_sha256": "0" * 64,
                   "key_recipient": "age1" + "q" * 58, "record": "x"},

@@ -49,6 +49,7 @@ def ident(name: str) -> identity.Identity:
 
 
 OWNER = identity.OwnerKeys(ident("owner"), seed("owner signing"))
+ROTATED = identity.OwnerKeys(ident("new owner"), OWNER.signing_seed, (OWNER.identity,))
 ASSET = ident("asset")
 DARKROOM = ident("darkroom")
 DARKROOM_SEED = seed("darkroom signing")
@@ -100,6 +101,8 @@ def keys() -> dict[str, Any]:
             "signature": OWNER.sign(b"abc").hex(),
         },
         "owner_txt": OWNER.text(),
+        "rotated_owner_txt": ROTATED.text(),
+        "rotated_recipients": [i.recipient for i in ROTATED.identities],
         "verification_code": identity.verification_code(OWNER.recipient, OWNER.signing_public_hex),
         "unlock": [
             {
@@ -362,6 +365,8 @@ def note_vectors() -> dict[str, Any]:
             {"why": "another kind of note", "note": key_record()},
         ],
         "key_record": key_record(),
+        "owner_note": notes.make_owner_note(ROTATED),
+        "owner_note_says": [ROTATED.recipient, [OWNER.recipient]],
         "key_record_owner_signing_key": OWNER.signing_public_hex,
     }
 

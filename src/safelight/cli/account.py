@@ -47,6 +47,16 @@ def add_parser(subparsers: Subparsers) -> None:
     passwd = verbs.add_parser("passwd", help="change the password")
     passwd.add_argument("--password-file", type=Path, metavar="FILE", help="the old password")
     passwd.add_argument("--new-password-file", type=Path, metavar="FILE", help="the new one")
+    rotate = verbs.add_parser(
+        "rotate", help="make new owner keys and wrap everything anew; no picture changes"
+    )
+    rotate.add_argument("--password-file", type=Path, metavar="FILE", help="the password")
+    rotate.add_argument(
+        "--code-file", type=Path, metavar="FILE", help="the recovery code, which then stays"
+    )
+    rotate.add_argument(
+        "--recovery-out", type=Path, metavar="FILE", help="new file for a new recovery code"
+    )
     key = verbs.add_parser("recovery-key", help="print the recovery code as an age identity")
     key.add_argument("--code-file", type=Path, metavar="FILE", help="by default it is asked for")
     verbs.add_parser("status", help="who is signed in here, and until when it stays unlocked")
@@ -69,6 +79,7 @@ def run(args: argparse.Namespace) -> int:
         "unlock": _unlock,
         "recover": _recover,
         "passwd": _passwd,
+        "rotate": _rotate,
         "recovery-key": _recovery_key,
         "status": _status,
         "lock": _lock,
@@ -121,6 +132,28 @@ def _passwd(args: argparse.Namespace) -> int:
     with open_studio(args, by_key=False) as studio:
         studio.change_password(old, new)
     show({"changed": True}, as_json=args.json, plain="the password is changed")
+    return 0
+
+
+def _rotate(args: argparse.Namespace) -> int:
+    if args.code_file is not None and args.recovery_out is not None:
+        raise RequestError("the recovery code stays or is new", hint="leave one of the two out")
+    password = read_secret(args.password_file, "password")
+    code = None if args.code_file is None else read_code(args.code_file)
+    with open_studio(args, by_key=False) as studio:
+        name = studio.link.pins().name or ""
+        keeper = None if code is not None else RecoveryFile(args.recovery_out, name)
+        # A crash may leave the file of a new code that is not in force; the former one then is.
+        done = studio.rotate(password, code=code, keep_code=None if keeper is None else keeper.keep)
+        made = studio.account()
+    value = {
+        "new_keys": done.new_keys,
+        "rewrapped": done.rewrapped,
+        "unlocked_until": made["unlocked_until"],
+    }
+    told = f"new keys; {done.rewrapped} wrapped anew; API keys and other sessions have ended"
+    finished = f"finished a change that was cut off: {done.rewrapped} wrapped anew"
+    show(value, as_json=args.json, plain=told if done.new_keys else finished)
     return 0
 
 

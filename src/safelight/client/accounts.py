@@ -19,6 +19,7 @@ from safelight.secret import Secret
 from safelight.vault import age, identity
 from safelight.vault.head import NO_HEAD
 from safelight.vault.identity import Identity, OwnerKeys
+from safelight.vault.notes import make_owner_note
 from safelight.vault.opaque import OpaqueClientSide, account_name
 
 DEVICE = "command line"
@@ -51,12 +52,7 @@ def create(
     check_password(password)
     kept_name = account_name(name)
     keys, code = OwnerKeys.generate(), identity.new_recovery_code()
-    given_back = keep_code(Secret(identity.recovery_text(code)))
-    if identity.parse_recovery(given_back) != code:
-        raise RequestError(
-            "the recovery code was not given back as it was shown",
-            hint="no account was made; begin again",
-        )
+    check_kept(code, keep_code)
     client = OpaqueClientSide()
     start, state = client.registration_start(kept_name, password)
     answer = link.wire.post_anonymously(
@@ -68,8 +64,8 @@ def create(
         "upload": b64(upload),
         "owner_recipient": keys.recipient,
         "signing_key": keys.signing_public_hex,
-        "password_file": b64(_unlock_file(keys, identity.unlock_identity("password", export_key))),
-        "recovery_file": b64(_unlock_file(keys, identity.unlock_identity("recovery", code))),
+        "password_file": b64(unlock_file(keys, identity.unlock_identity("password", export_key))),
+        "recovery_file": b64(unlock_file(keys, identity.unlock_identity("recovery", code))),
         "recovery_token_sha256": sha256_hex(identity.recovery_token(code)),
         "delivery": "token",
         "device": DEVICE,
@@ -89,7 +85,7 @@ def unlock(
     signed, export_key = _log_in(link, account_name(name), password)
     files = signed.get("files")
     sealed = take_bytes(files if isinstance(files, dict) else {}, "password")
-    keys = _open_unlock_file(sealed, identity.unlock_identity("password", export_key))
+    keys = open_unlock_file(sealed, identity.unlock_identity("password", export_key))
     return _keep(link, signed, keys, stay_unlocked=stay_unlocked)
 
 
@@ -111,7 +107,7 @@ def recover(
         {"name": kept_name, "token": b64(identity.recovery_token(raw)), "request": b64(start)},
     )
     sealed = take_bytes(answer, "recovery_file")
-    keys = _open_unlock_file(sealed, identity.unlock_identity("recovery", raw))
+    keys = open_unlock_file(sealed, identity.unlock_identity("recovery", raw))
     upload, export_key = client.registration_finish(state, take_bytes(answer, "response"))
     signed = link.wire.post_anonymously(
         "/api/v1/recovery/finish",
@@ -119,7 +115,7 @@ def recover(
             "login": take_text(answer, "login"),
             "upload": b64(upload),
             "password_file": b64(
-                _unlock_file(keys, identity.unlock_identity("password", export_key))
+                unlock_file(keys, identity.unlock_identity("password", export_key))
             ),
             "delivery": "token",
             "device": DEVICE,
@@ -135,17 +131,17 @@ def change_password(link: Link, old: Secret[str], new: Secret[str]) -> None:
     """
     check_password(new)
     need_session(link)
-    name = _own_name(link)
-    proof, export_key = _prove(link, name, old)
+    name = own_name(link)
+    proof, export_key = prove(link, name, old)
     files = link.wire.get("/api/v1/vault/files/password")
-    keys = _open_unlock_file(
+    keys = open_unlock_file(
         take_bytes(files, "file"), identity.unlock_identity("password", export_key)
     )
     client = OpaqueClientSide()
     start, state = client.registration_start(name, new)
     answer = link.wire.post("/api/v1/account/password/start", {"request": b64(start)})
     upload, new_export = client.registration_finish(state, take_bytes(answer, "response"))
-    sealed = _unlock_file(keys, identity.unlock_identity("password", new_export))
+    sealed = unlock_file(keys, identity.unlock_identity("password", new_export))
     link.wire.post(
         "/api/v1/account/password/finish",
         {"upload": b64(upload), "password_file": b64(sealed), "proof": proof},
@@ -155,7 +151,7 @@ def change_password(link: Link, old: Secret[str], new: Secret[str]) -> None:
 def leave(link: Link, password: Secret[str]) -> None:
     """Delete the account and everything in it. Cannot be undone."""
     need_session(link)
-    proof, _ = _prove(link, _own_name(link), password)
+    proof, _ = prove(link, own_name(link), password)
     link.wire.call("DELETE", "/api/v1/account", body={"proof": proof})
     link.profile.lock(link.origin)
     link.wire.token = None
@@ -202,7 +198,7 @@ def _log_in(link: Link, name: str, password: Secret[str]) -> tuple[dict[str, Any
     return signed, export_key
 
 
-def _prove(link: Link, name: str, password: Secret[str]) -> tuple[dict[str, str], bytes]:
+def prove(link: Link, name: str, password: Secret[str]) -> tuple[dict[str, str], bytes]:
     """A finished OPAQUE login as proof that the password is known now, and the export key."""
     client = OpaqueClientSide()
     start, state = client.login_start(name, password)
@@ -211,18 +207,41 @@ def _prove(link: Link, name: str, password: Secret[str]) -> tuple[dict[str, str]
     return {"login": take_text(answer, "login"), "finish": b64(finish)}, export_key
 
 
-def _own_name(link: Link) -> str:
+def own_name(link: Link) -> str:
+    """The name of the account that this device is signed in to."""
     name = link.pins().name
     if name is None:
         raise AuthenticationError("this device does not know the account's name")
     return name
 
 
-def _unlock_file(keys: OwnerKeys, opener: Identity) -> bytes:
+def check_kept(code: bytes, keep_code: Callable[[Secret[str]], str]) -> None:
+    """Hand over a new recovery code; raise :class:`RequestError` unless it comes back the same."""
+    given_back = keep_code(Secret(identity.recovery_text(code)))
+    if identity.parse_recovery(given_back) != code:
+        raise RequestError(
+            "the recovery code was not given back as it was shown",
+            hint="nothing was changed; begin again",
+        )
+
+
+def announce(link: Link, keys: OwnerKeys, account: dict[str, Any]) -> dict[str, Any]:
+    """Tell a server that still names a former recipient the present one; the account as it then is.
+
+    The third step of Note [rotation]; it ends the API keys and all other sessions.
+    """
+    body = {"owner_recipient": keys.recipient, "note": make_owner_note(keys)}
+    link.wire.call("PUT", "/api/v1/vault/owner", body=body)
+    return account | {"owner_recipient": keys.recipient}
+
+
+def unlock_file(keys: OwnerKeys, opener: Identity) -> bytes:
+    """``owner.txt`` sealed to one way to unlock."""
     return age.seal(keys.text().encode(), [opener.recipient])
 
 
-def _open_unlock_file(sealed: bytes, opener: Identity) -> OwnerKeys:
+def open_unlock_file(sealed: bytes, opener: Identity) -> OwnerKeys:
+    """The owner's keys in an unlock file. Raises :class:`SealError` for another way to unlock."""
     return OwnerKeys.parse(age.open_sealed(sealed, [opener]).decode("ascii"))
 
 
@@ -233,22 +252,27 @@ def _keep(
     account = signed.get("account")
     if not isinstance(account, dict):
         raise TransientError("the server's answer lacks the account")
+    token = take_text(signed, "token")
+    if account.get("owner_recipient") in keys.recipients - {keys.recipient}:
+        link.wire.token = token
+        account = announce(link, keys, account)
     check_account(account, keys)
-    pins, token = link.pins(), take_text(signed, "token")
-    if pins.account != account.get("id"):
-        # Another account: what was seen of the former one's library says nothing about this one.
-        pins = replace(pins, head_seq=0, head_digest=NO_HEAD, people=())
     link.wire.token = token
-    link.profile.save(
-        replace(
-            pins,
-            account=take_text(account, "id"),
-            name=take_text(account, "name"),
-            owner_recipient=keys.recipient,
-            signing_key=keys.signing_public_hex,
-            token=token,
+    with link.profile.alone:
+        pins = link.pins()
+        if pins.account != account.get("id"):
+            # Another account: what was seen of the former one's library says nothing about this.
+            pins = replace(pins, head_seq=0, head_digest=NO_HEAD, people=())
+        link.profile.save(
+            replace(
+                pins,
+                account=take_text(account, "id"),
+                name=take_text(account, "name"),
+                owner_recipient=keys.recipient,
+                signing_key=keys.signing_public_hex,
+                token=token,
+            )
         )
-    )
     if not pins.fleet_keys:
         # First sight: from here on this device seals to darkrooms of this fleet only.
         answer = link.wire.get("/api/v1/darkrooms")

@@ -99,7 +99,7 @@ class Exchange:
         return Expected(
             asset=asset,
             kind=kind,
-            owner=self.owner,
+            owners=frozenset({self.owner}),
             nonces=frozenset(self.nonces),
             signers=frozenset(self.signers),
         )

@@ -17,6 +17,7 @@ import numpy.typing as npt
 from safelight.client.link import Link, need_session
 from safelight.errors import ConflictError, NotFoundError, RollbackError
 from safelight.ids import b64, sha256_hex, unb64, utc_day
+from safelight.vault import age
 from safelight.vault.head import (
     SEGMENT_ENTRIES,
     IndexEntry,
@@ -83,9 +84,10 @@ def load(link: Link, keys: OwnerKeys) -> Index:
     seen, or names a segment that the server does not have as it was.
     """
     need_session(link)
-    raw = _fetch_head(link)
-    head = None if raw is None else read_head(raw, keys.signing_public_hex)
-    link.profile.check_head(link.origin, head)
+    with link.profile.alone:  # another command here would make a newer head look like a rollback
+        raw = _fetch_head(link)
+        head = None if raw is None else read_head(raw, keys.signing_public_hex)
+        link.profile.check_head(link.origin, head)
     segments: Segments = []
     for digest in head.segments if head is not None else ():
         segments.append((digest, open_segment(_segment(link, digest), digest, keys)))
@@ -144,7 +146,24 @@ def remove(link: Link, keys: OwnerKeys, assets: Iterable[str]) -> Index:
     return _write(link, keys, change)
 
 
+def reseal(link: Link, keys: OwnerKeys) -> int:
+    """Seal to O what is still sealed to a former one, and sign a new head; how many segments."""
+    stale: set[str] = set()
+
+    def change(segments: Segments) -> Segments:
+        stale.update(d for d, _ in segments if not age.opens(_segment(link, d), keys.identity))
+        return [("" if digest in stale else digest, part) for digest, part in segments]
+
+    _write(link, keys, change)
+    return len(stale)
+
+
 def _write(link: Link, keys: OwnerKeys, change: Callable[[Segments], Segments]) -> Index:
+    with link.profile.alone:
+        return _write_alone(link, keys, change)
+
+
+def _write_alone(link: Link, keys: OwnerKeys, change: Callable[[Segments], Segments]) -> Index:
     for _ in range(ATTEMPTS):
         before = load(link, keys)
         wanted = change(list(before.segments))

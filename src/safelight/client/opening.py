@@ -28,11 +28,11 @@ from safelight.vault.request import open_envelope
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Expected:
-    """What a sealed object must say. ``nonces`` and ``signers`` are sets to be one of."""
+    """What a sealed object must say. ``owners``, ``nonces``, ``signers`` are sets to be one of."""
 
     asset: str | None
     kind: Kind
-    owner: str
+    owners: frozenset[str]
     nonces: frozenset[str] | None
     signers: frozenset[str]
 
@@ -47,11 +47,13 @@ def open_expected(
         raise ManifestError("an object is signed by a key that is not trusted here")
     if expected.nonces is not None and found.request_nonce not in expected.nonces:
         raise ManifestError("an object belongs to another request")
+    if found.owner not in expected.owners:
+        raise ManifestError("an object belongs to another owner")
     manifest.verify(
         found,
         asset=expected.asset,
         kind=expected.kind,
-        owner=expected.owner,
+        owner=found.owner,
         request_nonce=None,
         darkroom_key=found.darkroom_key,
     )
@@ -84,7 +86,7 @@ class Opener:
         check_id("ast", asset)
         if envelope is None:
             envelope = take_bytes(self._describe(asset), "envelope")
-        opener = open_envelope(envelope, self._keys.identity)
+        opener = open_envelope(envelope, *self._keys.identities)
         entry = self._entries.get(asset)
         if entry is not None:
             return Kept(
@@ -107,7 +109,7 @@ class Opener:
         expected = Expected(
             asset=kept.asset,
             kind=kind,
-            owner=self._keys.recipient,
+            owners=self._keys.recipients,
             nonces=frozenset({kept.nonce}),
             signers=frozenset({kept.signer}),
         )
@@ -132,11 +134,13 @@ class Opener:
             raise ManifestError("an upload names a request")
         if not own:
             self._check_note(meta, found)
+        if found.owner not in self._keys.recipients:
+            raise ManifestError("an object belongs to another owner")
         manifest.verify(
             found,
             asset=asset,
             kind="meta",
-            owner=self._keys.recipient,
+            owner=found.owner,
             request_nonce=None,
             darkroom_key=found.darkroom_key,
         )

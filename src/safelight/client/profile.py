@@ -9,6 +9,7 @@ Note [profile files]
     ``servers/X.json``    pins and session of one server; X is the start of its origin's SHA-256
     ``servers/X.age``     owner.txt sealed to the device: there only while it is unlocked
     ``segments/D.age``    sealed index segments by their SHA-256, so that each is fetched once
+    ``lock``              held while something above is changed: one change at a time
 """
 
 from __future__ import annotations
@@ -16,12 +17,14 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import asdict, dataclass, fields, replace
 from datetime import datetime, timedelta
+from functools import wraps
 from pathlib import Path
-from typing import Any
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
+from safelight.client.alone import Alone
 from safelight.errors import AuthenticationError, IntegrityError, KeyNoteError, RequestError
 from safelight.ids import Clock, SystemClock, canonical_json, sha256_hex
 from safelight.vault import age
@@ -31,6 +34,8 @@ from safelight.vault.request import parse_time, time_text
 
 UNLOCKED_DAYS = 7
 MAX_PINS = 8
+Given = ParamSpec("Given")
+Answer = TypeVar("Answer")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,11 +62,29 @@ class Pins:
         return f"<pins of {self.origin}>"
 
 
+def _alone(
+    method: Callable[Concatenate[Profile, Given], Answer],
+) -> Callable[Concatenate[Profile, Given], Answer]:
+    """What this method reads and then writes, nobody changes in between."""
+
+    @wraps(method)
+    def held(profile: Profile, /, *args: Given.args, **named: Given.kwargs) -> Answer:
+        with profile.alone:
+            return method(profile, *args, **named)
+
+    return held
+
+
 class Profile:
-    """One profile folder. Reads on every call, so two commands may use it in turn."""
+    """One profile folder. Reads on every call, so two commands may use it in turn.
+
+    ``alone`` is held around whatever reads and then writes; who changes the library's index holds
+    it too. Raises :class:`BusyError` after ten seconds.
+    """
 
     def __init__(self, folder: Path, *, clock: Clock | None = None) -> None:
         self.folder = folder
+        self.alone = Alone(folder / "lock")
         self._clock = clock or SystemClock()
 
     # --- the device ---
@@ -69,18 +92,19 @@ class Profile:
     def device(self) -> Identity:
         """The device's own identity, made at first use."""
         path = self.folder / "device.txt"
-        if path.is_file():
-            return Identity.parse(path.read_text(encoding="ascii"))
-        made = Identity.generate()
-        # A crash here leaves either no device file or a whole one.
-        _write(path, made.text().encode() + b"\n")
-        return made
+        if not path.is_file():
+            with self.alone:
+                if not path.is_file():
+                    # A crash here leaves either no device file or a whole one.
+                    _write(path, Identity.generate().text().encode() + b"\n")
+        return Identity.parse(path.read_text(encoding="ascii"))
 
     def current(self) -> str | None:
         """The origin of the server used last."""
         path = self.folder / "current"
         return path.read_text(encoding="utf-8").strip() if path.is_file() else None
 
+    @_alone
     def use(self, origin: str) -> None:
         """Make this the server that commands without ``--server`` speak to."""
         if self.current() != origin:
@@ -117,6 +141,7 @@ class Profile:
         """Keep the pins of a server. A crash leaves the old pins or the new ones."""
         _write(self._path(pins.origin, "json"), canonical_json(asdict(pins)))
 
+    @_alone
     def pin_fleet(self, origin: str, fleet_key: str) -> Pins:
         """Pin the fleet key at first sight; raise :class:`KeyNoteError` when it is another later.
 
@@ -133,6 +158,7 @@ class Profile:
             )
         return self.trust_fleet(origin, fleet_key)
 
+    @_alone
     def trust_fleet(self, origin: str, fleet_key: str) -> Pins:
         """Pin this fleet key from now on; older pictures still verify by the older keys."""
         if len(fleet_key) != 64 or any(c not in "0123456789abcdef" for c in fleet_key):
@@ -143,19 +169,33 @@ class Profile:
         self.save(pins)
         return pins
 
-    def pin_person(self, origin: str, name: str, recipient: str, signing_key: str) -> None:
-        """Pin a person's keys at first sight; raise :class:`IntegrityError` for others later."""
-        pins = self.pins(origin)
-        for known in pins.people:
-            if known[0] == name:
-                if known[1:] != (recipient, signing_key):
-                    raise IntegrityError(
-                        "the server shows other keys for this person than it did before",
-                        hint="compare the verification code with the person themselves",
-                    )
-                return
-        self.save(replace(pins, people=(*pins.people, (name, recipient, signing_key))))
+    @_alone
+    def pin_person(
+        self,
+        origin: str,
+        name: str,
+        recipient: str,
+        signing_key: str,
+        former: Collection[str] = (),
+    ) -> None:
+        """Pin a person's keys at first sight; raise :class:`IntegrityError` for others later.
 
+        ``former`` are recipients that the same signing key says this one follows: a pinned one
+        among them is replaced.
+        """
+        pins = self.pins(origin)
+        others = tuple(known for known in pins.people if known[0] != name)
+        for known in set(pins.people) - set(others):
+            if known[1:] == (recipient, signing_key):
+                return
+            if known[2] != signing_key or known[1] not in former:
+                raise IntegrityError(
+                    "the server shows other keys for this person than it did before",
+                    hint="compare the verification code with the person themselves",
+                )
+        self.save(replace(pins, people=(*others, (name, recipient, signing_key))))
+
+    @_alone
     def pin_key_owner(self, origin: str, key: str, code: str) -> None:
         """Pin the owner of an API key at first sight; raise :class:`KeyNoteError` for another."""
         pins = self.pins(origin)
@@ -170,6 +210,7 @@ class Profile:
 
     # --- the owner's keys ---
 
+    @_alone
     def unlock(self, origin: str, keys: OwnerKeys, *, days: int = UNLOCKED_DAYS) -> None:
         """Stay unlocked on this device, for seven days at most."""
         if not 0 < days <= UNLOCKED_DAYS:
@@ -196,6 +237,7 @@ class Profile:
         """When the device locks itself."""
         return None if pins.unlocked_until is None else parse_time(pins.unlocked_until)
 
+    @_alone
     def lock(self, origin: str) -> None:
         """Forget the owner's keys and the session; keep every pin."""
         self._drop(self._path(origin, "age"))
@@ -205,6 +247,7 @@ class Profile:
 
     # --- rollback ---
 
+    @_alone
     def check_head(self, origin: str, head: VaultHead | None) -> None:
         """Raise :class:`RollbackError` for an older library than seen; remember a newer one."""
         pins = self.pins(origin)

@@ -28,6 +28,7 @@ from safelight.client import (
     making,
     publishing,
     recipes,
+    rotation,
     sharing,
     uploading,
 )
@@ -37,6 +38,7 @@ from safelight.client.link import Link
 from safelight.client.making import Made, Watcher
 from safelight.client.profile import Profile
 from safelight.client.recipes import ModelInfo
+from safelight.client.rotation import Rotated
 from safelight.client.sharing import MadeShare
 from safelight.client.wire import Wire
 from safelight.ids import Clock
@@ -93,6 +95,16 @@ class Studio:
     def change_password(self, old: Secret[str], new: Secret[str]) -> None:
         """Change the password; nothing else changes."""
         accounts.change_password(self.link, old, new)
+
+    def rotate(
+        self,
+        password: Secret[str],
+        *,
+        code: Secret[str] | None = None,
+        keep_code: Callable[[Secret[str]], str] | None = None,
+    ) -> Rotated:
+        """Make new owner keys and wrap everything anew, or finish that after a crash."""
+        return rotation.rotate(self.link, password, code=code, keep_code=keep_code)
 
     def account(self) -> dict[str, Any]:
         """The caller's account, checked against the vault."""

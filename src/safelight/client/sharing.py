@@ -13,11 +13,12 @@ from safelight.client.library import Opened
 from safelight.client.link import Link, need_session, take_bytes, take_text
 from safelight.client.opening import Expected, Opener, open_expected
 from safelight.client.wire import Wire
-from safelight.errors import ManifestError, RequestError
+from safelight.errors import KeyNoteError, ManifestError, RequestError
 from safelight.ids import b64, check_id, sha256_hex, unb64
 from safelight.secret import Secret
 from safelight.vault import identity, share
 from safelight.vault.identity import Identity, OwnerKeys
+from safelight.vault.notes import read_owner_note
 from safelight.vault.opaque import account_name
 
 MAX_SHARE_DAYS = 365
@@ -55,11 +56,12 @@ def create_share(
         raise RequestError("a share to a person takes no passphrase")
     opener = Opener(link, keys, index.load(link, keys).entries)
     kept = opener.locate(asset)
+    about, _ = opener.open(kept, "meta")
     bundle = share.Bundle(
         asset=asset,
         identity=Secret(kept.identity.text()),
         kinds=("full",),
-        owner=keys.recipient,
+        owner=about.owner,  # whom its manifests name: after a rotation, a former recipient
         owner_signing_key=keys.signing_public_hex,
         request_nonce=kept.nonce,
         darkroom_key=kept.signer,
@@ -131,11 +133,11 @@ def open_received(link: Link, keys: OwnerKeys, share_id: str) -> Opened:
     check_id("shr", share_id)
     for value in link.wire.get("/api/v1/shares/received").get("shares", []):
         if value.get("id") == share_id:
-            _, recipient, signing_key = _person(link, take_text(value, "sender"))
+            sender = _person(link, take_text(value, "sender"))
             bundle = share.open_bundle(
-                take_bytes(value, "bundle"), keys.identity, owner_signing_key=signing_key
+                take_bytes(value, "bundle"), *keys.identities, owner_signing_key=sender.signing_key
             )
-            if bundle.owner != recipient:
+            if bundle.owner not in (sender.recipient, *sender.former):
                 raise ManifestError("a share names another owner than its sender")
             answer = link.wire.get(f"/api/v1/shares/received/{share_id}")
             return _open_shared(bundle, take_bytes(answer, "full"), take_text(value, "asset"))
@@ -148,7 +150,7 @@ def _open_shared(bundle: share.Bundle, sealed: bytes, asset: str) -> Opened:
     expected = Expected(
         asset=asset,
         kind="full",
-        owner=bundle.owner,
+        owners=frozenset({bundle.owner}),
         nonces=frozenset({bundle.request_nonce}),
         signers=frozenset({bundle.darkroom_key}),
     )
@@ -158,17 +160,35 @@ def _open_shared(bundle: share.Bundle, sealed: bytes, asset: str) -> Opened:
 
 def find_person(link: Link, name: str) -> tuple[str, str, str]:
     """Name, recipient and verification code of another person, pinned at first sight."""
-    kept_name, recipient, signing_key = _person(link, name)
-    return kept_name, recipient, identity.verification_code(recipient, signing_key)
+    person = _person(link, name)
+    code = identity.verification_code(person.recipient, person.signing_key)
+    return person.name, person.recipient, code
 
 
-def _person(link: Link, name: str) -> tuple[str, str, str]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Person:
+    name: str
+    recipient: str
+    signing_key: str
+    former: tuple[str, ...]
+
+
+def _person(link: Link, name: str) -> _Person:
+    """Another person's keys, pinned at first sight.
+
+    Their recipient may change if they themselves say so in a signed note.
+    """
     kept_name = account_name(name)
     answer = link.wire.get(f"/api/v1/people/{kept_name}")
     recipient = identity.check_recipient(take_text(answer, "recipient"))
-    signing_key = take_text(answer, "signing_key")
-    link.profile.pin_person(link.origin, kept_name, recipient, signing_key)
-    return kept_name, recipient, signing_key
+    signing_key, note = take_text(answer, "signing_key"), answer.get("owner_note")
+    former: tuple[str, ...] = ()
+    if isinstance(note, str):
+        named, former = read_owner_note(note, signing_key)
+        if named != recipient:
+            raise KeyNoteError("a person's note names another recipient than the server")
+    link.profile.pin_person(link.origin, kept_name, recipient, signing_key, former)
+    return _Person(name=kept_name, recipient=recipient, signing_key=signing_key, former=former)
 
 
 def revoke_share(link: Link, share_id: str) -> None:

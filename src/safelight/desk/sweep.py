@@ -6,10 +6,12 @@ belong to work under way, here or at another desk, and is left alone.
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from datetime import timedelta
 
 from safelight.desk.leaving import Leaving
+from safelight.desk.vaults import SEGMENT_GRACE
 from safelight.store.times import to_us
 
 ORPHAN_AGE = timedelta(hours=1)
@@ -39,6 +41,7 @@ class Sweep(Leaving):
         await self.records.accounts.sweep_sessions(now)
         await self.keys_store.sweep(now)
         await self._sweep_shares()
+        await self._sweep_segments()
         jobs = await self.records.jobs.forget_ended(now - JOBS_KEPT)
         envelopes = await self._sweep_envelopes(orphan_age)
         await self._sweep_accounts(orphan_age)
@@ -77,6 +80,19 @@ class Sweep(Leaving):
             known = await self.records.shares.known(batch)
             if orphans := [share for share in batch if share not in known]:
                 await self.keys_store.erase(shares=orphans)
+
+    async def _sweep_segments(self) -> None:
+        """Delete index segments that no head names any more: former versions, and what a crash
+        left before its head."""
+        before = self.clock.now() - SEGMENT_GRACE
+        for account, head in await self.records.vaults.with_old_segments(before):
+            if self._closing:
+                break
+            named = set(json.loads(head)["segments"])
+            if named.issuperset({d for d, _ in await self.records.vaults.segments(account)}):
+                continue
+            gone = await self.records.vaults.drop_segments(account, sorted(named), before)
+            await self.blobs.delete(gone)
 
     async def _sweep_envelopes(self, age: timedelta) -> int:
         found, after = 0, ""

@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from datetime import timedelta
 
 from safelight.desk.library import Library
-from safelight.errors import ConflictError, NotFoundError, RequestError, RollbackError
+from safelight.errors import (
+    ConflictError,
+    KeyNoteError,
+    NotFoundError,
+    RequestError,
+    RollbackError,
+)
 from safelight.ids import sha256_hex
+from safelight.records import Account
 from safelight.store.blobs import new_name
 from safelight.vault.head import NO_HEAD, read_head
+from safelight.vault.notes import read_owner_note
 
 DEVICE_DAYS = 7
 """Longest time that a device may stay unlocked."""
@@ -49,6 +58,59 @@ class Vaults(Library):
             raise RequestError("this vault file cannot be removed", hint="replace it instead")
         if not await self.keys_store.delete_file(account, method):
             raise NotFoundError("no such vault file")
+
+    async def rewrap_files(
+        self,
+        account: str,
+        *,
+        password_file: bytes,
+        recovery_file: bytes,
+        recovery_token_sha256: str | None = None,
+    ) -> None:
+        """Replace the unlock files of an owner whose keys changed; every other one is erased.
+
+        A passkey still signs in, and unlocks again when it is added anew.
+        """
+        files = {"password": password_file, "recovery": recovery_file}
+        if not all(0 < len(file) <= MAX_FILE_BYTES for file in files.values()):
+            raise RequestError(f"a vault file has 1 to {MAX_FILE_BYTES} bytes")
+        # The point of no return of a rotation: Note [rotation] in the client.
+        if not await self.keys_store.rewrap_files(account, files, recovery_token_sha256):
+            raise NotFoundError("no such account")
+
+    async def announce_owner(
+        self, account: Account, recipient: str, note: str, *, keep_session: str | None
+    ) -> None:
+        """Take an owner's word for their new recipient; end their API keys and other sessions.
+
+        Once more is no error. Raises :class:`RequestError` for a note that the account's signing
+        key did not sign, or that does not lead from the present recipient to the new one.
+        """
+        try:
+            named, former = read_owner_note(note, account.signing_key)
+        except KeyNoteError:
+            raise RequestError("the note is not signed by this account's owner") from None
+        if recipient == account.owner_recipient == named:
+            return
+        if named != recipient or account.owner_recipient not in former:
+            raise RequestError("the note does not lead to this recipient")
+        if not await self.records.accounts.rotate(account, recipient, note, keep=keep_session):
+            raise ConflictError("the account's recipient changed meanwhile")
+
+    async def rewrap_envelopes(self, account: str, changes: Mapping[str, tuple[str, bytes]]) -> int:
+        """Replace key envelopes, by asset: the SHA-256 of the one until now, and the new one.
+
+        Returns how many were replaced; one that is gone or another by now is left alone.
+        """
+        found = await self.records.assets.several(account, list(changes))
+        current = await self.keys_store.envelopes([kept.blob for kept in found])
+        rows = []
+        for kept in found:
+            digest, after = changes[kept.asset.id]
+            before = current.get(kept.blob)
+            if before is not None and sha256_hex(before) == digest:
+                rows.append((kept.blob, before, after))
+        return await self.keys_store.rewrap(rows) if rows else 0
 
     async def vault_head(self, account: str) -> tuple[int, bytes | None]:
         """The newest head and its number; 0 and None before the first."""

@@ -109,7 +109,10 @@ async def _by_bearer(ctx: Context, address: str, credential: str) -> Caller:
         if found is not None:
             account, session = found
             return Caller(address=address, account=account, session=session)
-    raise AuthenticationError("this session or key is unknown or has ended")
+    raise AuthenticationError(
+        "this session or key is unknown or has ended",
+        hint="sign in again; on the command line, with `safelight account unlock`",
+    )
 
 
 def as_member(caller: Caller) -> Member:

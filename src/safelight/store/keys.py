@@ -7,28 +7,23 @@ may live only as long as the erasure horizon; :meth:`Keys.backup` keeps to that 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
 
-from sqlalchemy import bindparam, delete, insert, or_, select, text, update
-from sqlalchemy.exc import IntegrityError as SqlIntegrityError
+from sqlalchemy import bindparam, delete, insert, select, text, update
 
-from safelight.errors import ConflictError, RequestError
+from safelight.errors import OutputError, RequestError
 from safelight.store import key_tables
 from safelight.store.database import Database
+from safelight.store.key_files import KeyFiles
 from safelight.store.key_tables import bundles, credentials, envelopes, replies, vault_files
-from safelight.store.times import from_us, maybe_us, to_us
+from safelight.store.times import from_us, to_us
 
 _ENVELOPES = select(envelopes.c.blob, envelopes.c.envelope).where(
     envelopes.c.blob.in_(bindparam("names", expanding=True))
-)
-_PUT_FILE = text(
-    "INSERT INTO vault_files (account, method, file, until)"
-    " VALUES (:account, :method, :file, :until)"
-    " ON CONFLICT (account, method) DO UPDATE SET file = excluded.file, until = excluded.until"
 )
 
 
@@ -51,12 +46,13 @@ class KeptReply:
     until: datetime
 
 
-class Keys:
+class Keys(KeyFiles):
     """``url`` is a SQLAlchemy URL, of another database than the records'."""
 
     def __init__(self, url: str) -> None:
-        self.database = Database(url, key_tables.metadata, head=key_tables.HEAD, migrations="keys")
-        self._db = self.database
+        super().__init__(
+            Database(url, key_tables.metadata, head=key_tables.HEAD, migrations="keys")
+        )
 
     async def open(self) -> None:
         """Make the tables or bring them up to date, and scrub what a crash left in the log."""
@@ -110,6 +106,23 @@ class Keys:
         async with self._db.read() as connection:
             rows = await connection.execute(_ENVELOPES, {"names": list(names)})
             return {row[0]: bytes(row[1]) for row in rows}
+
+    async def rewrap(self, changes: Sequence[tuple[str, bytes, bytes]]) -> int:
+        """Replace envelopes, given as name, the one until now and the new one; how many were.
+
+        One that is another by now is left alone. A crash leaves all of the old or all of the new.
+        """
+        count = 0
+        async with self._db.write("rewrap") as connection:
+            for blob, before, after in changes:
+                found = await connection.execute(
+                    update(envelopes)
+                    .where(envelopes.c.blob == blob, envelopes.c.envelope == before)
+                    .values(envelope=after)
+                )
+                count += int(found.rowcount)
+        self._db.scrub_soon()
+        return count
 
     async def reply(self, job: str, now: datetime) -> bytes | None:
         """A job's sealed reply, while it is kept."""
@@ -187,112 +200,6 @@ class Keys:
             self._db.scrub_soon()
         return count
 
-    # --- credentials and vault files ---
-
-    async def register(
-        self,
-        account: str,
-        opaque_record: bytes,
-        recovery_token_sha256: str,
-        files: Mapping[str, bytes],
-        now: datetime,
-    ) -> None:
-        """Keep a new account's credentials and files, in one transaction.
-
-        A crash after it and before the account's row leaves rows of no account; they are swept.
-        """
-        try:
-            async with self._db.write("register") as connection:
-                await connection.execute(
-                    insert(credentials).values(
-                        account=account,
-                        opaque_record=opaque_record,
-                        recovery_token_sha256=recovery_token_sha256,
-                        created_at=to_us(now),
-                    )
-                )
-                for method, file in files.items():
-                    await connection.execute(
-                        _PUT_FILE,
-                        {"account": account, "method": method, "file": file, "until": None},
-                    )
-        except SqlIntegrityError:
-            raise ConflictError("this account has credentials already") from None
-
-    async def credentials(self, account: str) -> tuple[bytes, str] | None:
-        """The OPAQUE record and the recovery token's hash."""
-        async with self._db.read() as connection:
-            row = (
-                await connection.execute(
-                    select(credentials.c.opaque_record, credentials.c.recovery_token_sha256).where(
-                        credentials.c.account == account
-                    )
-                )
-            ).first()
-        return None if row is None else (bytes(row[0]), str(row[1]))
-
-    async def change_password(
-        self,
-        account: str,
-        opaque_record: bytes,
-        files: Mapping[str, bytes],
-        recovery_token_sha256: str | None = None,
-    ) -> bool:
-        """Replace the OPAQUE record and these files together; False for an unknown account.
-
-        A crash leaves the old password with the old file, or the new with the new.
-        """
-        values: dict[str, Any] = {"opaque_record": opaque_record}
-        if recovery_token_sha256 is not None:
-            values["recovery_token_sha256"] = recovery_token_sha256
-        async with self._db.write("password") as connection:
-            found = await connection.execute(
-                update(credentials).where(credentials.c.account == account).values(**values)
-            )
-            if not found.rowcount:
-                return False
-            for method, file in files.items():
-                await connection.execute(
-                    _PUT_FILE, {"account": account, "method": method, "file": file, "until": None}
-                )
-        self._db.scrub_soon()
-        return True
-
-    async def put_file(
-        self, account: str, method: str, file: bytes, until: datetime | None
-    ) -> None:
-        """Keep or replace one vault file, until a time if one is given."""
-        async with self._db.write("vault-file") as connection:
-            await connection.execute(
-                _PUT_FILE,
-                {"account": account, "method": method, "file": file, "until": maybe_us(until)},
-            )
-        self._db.scrub_soon()
-
-    async def files(self, account: str, now: datetime) -> dict[str, bytes]:
-        """Every vault file of an account that is in force, by method."""
-        async with self._db.read() as connection:
-            rows = await connection.execute(
-                select(vault_files.c.method, vault_files.c.file)
-                .where(
-                    vault_files.c.account == account,
-                    or_(vault_files.c.until.is_(None), vault_files.c.until > to_us(now)),
-                )
-                .order_by(vault_files.c.method)
-            )
-            return {row[0]: bytes(row[1]) for row in rows}
-
-    async def delete_file(self, account: str, method: str) -> bool:
-        """Erase one vault file; say whether it was there."""
-        async with self._db.write("vault-file-delete") as connection:
-            found = await connection.execute(
-                delete(vault_files).where(
-                    vault_files.c.account == account, vault_files.c.method == method
-                )
-            )
-        self._db.scrub_soon()
-        return bool(found.rowcount)
-
     # --- share bundles ---
 
     async def put_bundle(self, share: str, account: str, bundle: bytes, now: datetime) -> None:
@@ -321,7 +228,8 @@ class Keys:
     async def backup(self, folder: Path, now: datetime, horizon_days: int) -> Path:
         """Write a copy of a SQLite keys store into ``folder`` and delete copies past the horizon.
 
-        Raises :class:`RequestError` for PostgreSQL, which has its own tools.
+        The store may be in use. A crash leaves a hidden part, which the next call removes. Raises
+        :class:`RequestError` for PostgreSQL, which has its own tools, and :class:`OutputError`.
         """
         if not self._db.is_sqlite:
             raise RequestError(
@@ -329,19 +237,31 @@ class Keys:
                 hint=f"back it up with pg_dump, and keep copies {horizon_days} days at most",
             )
         target = folder / f"keys-{to_us(now)}.db"
-        _make_folder(folder)
+        part = folder / ".keys.part"
+        _make_room(folder, part)
         async with self._db.read() as connection:
-            await connection.execute(text("VACUUM INTO :target"), {"target": str(target)})
-        _keep_horizon(folder, target, now - timedelta(days=horizon_days))
+            await connection.execute(text("VACUUM INTO :target"), {"target": str(part)})
+        _put_in_place(part, target)
+        _keep_horizon(folder, now - timedelta(days=horizon_days))
         return target
 
 
-def _make_folder(folder: Path) -> None:
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+def _make_room(folder: Path, part: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        part.unlink(missing_ok=True)
+        part.touch(mode=0o600)  # SQLite fills an empty file, which nobody else may read
+    except OSError:
+        raise OutputError("the copy cannot be written there") from None
 
 
-def _keep_horizon(folder: Path, newest: Path, oldest: datetime) -> None:
-    newest.chmod(0o600)
+def _put_in_place(part: Path, target: Path) -> None:
+    with part.open("rb+") as file:
+        os.fsync(file.fileno())
+    part.replace(target)
+
+
+def _keep_horizon(folder: Path, oldest: datetime) -> None:
     for copy in folder.glob("keys-*.db"):
         number = copy.stem.removeprefix("keys-")
         if number.isdigit() and from_us(int(number)) < oldest:

@@ -20,7 +20,7 @@ from sqlalchemy import (
     text,
 )
 
-HEAD = "r0001"
+HEAD = "r0002"
 metadata = MetaData()
 
 _ID = String(40)
@@ -40,6 +40,8 @@ accounts = Table(
     Column("created_at", BigInteger, nullable=False),
     Column("disabled", Boolean, nullable=False),
     Column("leaving", Boolean, nullable=False),
+    # Signed by the owner: their present recipient follows the former ones.
+    Column("owner_note", LargeBinary),
 )
 
 sessions = Table(

@@ -65,6 +65,16 @@ def check_header(data: bytes, stanzas: int = 1) -> None:
         raise SealError(f"a sealed file has {count} recipients where {stanzas} are expected")
 
 
+def opens(data: bytes, identity: Identity) -> bool:
+    """Whether this one identity opens ``data``. Raises :class:`SealError` for no age file."""
+    check_header(data)
+    try:
+        pyrage.decrypt(data, [identity.opener])
+    except pyrage.DecryptError:
+        return False
+    return True
+
+
 def open_sealed(
     data: bytes, identities: Sequence[Identity], *, recipients_expected: int | None = 1
 ) -> bytes:

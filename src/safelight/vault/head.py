@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
-from safelight.errors import RollbackError, SealError
+from safelight.errors import ManifestError, RollbackError, SealError
 from safelight.ids import canonical_json, sha256_hex
-from safelight.vault import container
+from safelight.vault import age, container, manifest
 from safelight.vault.identity import OwnerKeys, signature_ok
 from safelight.vault.manifest import describe
 
@@ -165,12 +165,14 @@ def open_segment(sealed: bytes, digest: str, keys: OwnerKeys) -> list[IndexEntry
     """
     if sha256_hex(sealed) != digest:
         raise RollbackError("an index segment is not the one that the vault head names")
-    _, payload = container.open_object(
-        sealed,
-        keys.identity,
+    found, payload = container.unpack(age.open_sealed(sealed, keys.identities))
+    if found.owner not in keys.recipients:
+        raise ManifestError("an index segment names another owner")
+    manifest.verify(
+        found,
         asset=None,
         kind="segment",
-        owner=keys.recipient,
+        owner=found.owner,
         request_nonce=NO_NONCE,
         darkroom_key=keys.signing_public_hex,
     )

@@ -99,14 +99,21 @@ def check_recipient(text: str) -> str:
 
 
 class OwnerKeys:
-    """Everything an owner owns: the identity O that opens, and the Ed25519 key that signs."""
+    """Everything an owner owns: the identity O that opens, and the Ed25519 key that signs.
 
-    __slots__ = ("_seed", "identity")
+    ``former`` are the identities that were O before, the newest first: what was sealed to one of
+    them still opens, and what names one of them as its owner is still this owner's.
+    """
 
-    def __init__(self, identity: Identity, signing_seed: bytes) -> None:
+    __slots__ = ("_seed", "former", "identity")
+
+    def __init__(
+        self, identity: Identity, signing_seed: bytes, former: tuple[Identity, ...] = ()
+    ) -> None:
         if len(signing_seed) != 32:
             raise SealError("a signing seed has 32 bytes")
         self.identity = identity
+        self.former = former
         self._seed = signing_seed
 
     @classmethod
@@ -124,11 +131,28 @@ class OwnerKeys:
             seed = bytes.fromhex(seeds[0].strip())
         except ValueError:
             raise SealError("the safelight-sign line is not hexadecimal") from None
-        return cls(Identity.parse(text), seed)
+        lines = [s for line in text.splitlines() if (s := line.strip()) and s[0] != "#"]
+        identity, *former = map(Identity.parse, lines or [""])
+        return cls(identity, seed, tuple(former))
 
     def text(self) -> str:
         """``owner.txt``: an age identity file that also carries the signing seed as a comment."""
-        return f"{self.identity.text()}\n{_SIGN_LINE}{self._seed.hex()}\n"
+        former = "".join(f"{identity.text()}\n" for identity in self.former)
+        return f"{self.identity.text()}\n{_SIGN_LINE}{self._seed.hex()}\n{former}"
+
+    def rotated(self, *, random: Callable[[int], bytes] = os.urandom) -> OwnerKeys:
+        """The same owner with a fresh O; the one until now becomes a former one."""
+        return OwnerKeys(Identity.generate(random=random), self._seed, self.identities)
+
+    @property
+    def identities(self) -> tuple[Identity, ...]:
+        """O, and then the former ones: all that may open something of this owner's."""
+        return (self.identity, *self.former)
+
+    @property
+    def recipients(self) -> frozenset[str]:
+        """Every recipient that manifests of this owner may name."""
+        return frozenset(identity.recipient for identity in self.identities)
 
     @property
     def recipient(self) -> str:

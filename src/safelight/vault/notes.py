@@ -14,13 +14,21 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from safelight.errors import KeyNoteError, SealError
-from safelight.vault.identity import check_recipient, public_hex, sign_bytes, signature_ok
+from safelight.vault.identity import (
+    OwnerKeys,
+    check_recipient,
+    public_hex,
+    sign_bytes,
+    signature_ok,
+)
 from safelight.vault.request import parse_time, time_text
 
 FLEET_NAME = "safelight-fleet"
 OWNER_NAME = "safelight-owner"
 DARKROOM_HEADER = "safelight-darkroom/v1"
 KEY_HEADER = "safelight-api-key/v1"
+ROTATION_HEADER = "safelight-owner-keys/v1"
+MAX_FORMER = 32
 ANNOUNCED_SECONDS = 600
 CLOCK_SKEW_SECONDS = 120
 MAX_KEPT_HOURS = 25
@@ -204,6 +212,27 @@ def read_key_record(text: str) -> KeyRecord:
     if len(named) != 1:
         raise KeyNoteError("a note is not of the kind that is expected here")
     return verify_key_record(text, _hex64(named[0]))
+
+
+def make_owner_note(keys: OwnerKeys) -> str:
+    """The owner's word that their present recipient follows the former ones (the newest 32)."""
+    former = [identity.recipient for identity in keys.former[:MAX_FORMER]]
+    lines = [ROTATION_HEADER, f"owner {keys.recipient}", f"former {','.join(former) or '-'}"]
+    return sign_note(OWNER_NAME, keys.signing_seed, lines)
+
+
+def read_owner_note(text: str, owner_signing_key: str) -> tuple[str, tuple[str, ...]]:
+    """The present recipient and the former ones, as this owner signed them.
+
+    Raises :class:`KeyNoteError`.
+    """
+    lines = open_note(OWNER_NAME, owner_signing_key, text)
+    owner, former = _values(lines, ROTATION_HEADER, ("owner", "former"))
+    try:
+        before = () if former == "-" else tuple(map(check_recipient, former.split(",")))
+        return check_recipient(owner), before
+    except SealError as error:
+        raise KeyNoteError(error.message) from None
 
 
 def _key_hash(name: str, public: str) -> bytes:

@@ -138,9 +138,9 @@ def seal_envelope(asset_identity: Identity, owner_recipient: str) -> bytes:
     return age.seal(asset_identity.text().encode() + b"\n", [owner_recipient])
 
 
-def open_envelope(envelope: bytes, owner: Identity) -> Identity:
+def open_envelope(envelope: bytes, *owners: Identity) -> Identity:
     """Undo :func:`seal_envelope`. Raises :class:`SealError`."""
-    raw = age.open_sealed(envelope, [owner])
+    raw = age.open_sealed(envelope, owners)
     try:
         return Identity.parse(raw.decode("ascii"))
     except UnicodeDecodeError:

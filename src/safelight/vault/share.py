@@ -108,14 +108,14 @@ def seal_bundle(bundle: Bundle, keys: OwnerKeys, recipient: str) -> bytes:
 
 
 def open_bundle(
-    sealed: bytes, identity: Identity, *, owner_signing_key: str | None = None
+    sealed: bytes, *identities: Identity, owner_signing_key: str | None = None
 ) -> Bundle:
     """Open a bundle and check its signature.
 
     A link's secret already proves where its bundle came from. For a share to a named person, pass
     the sender's ``owner_signing_key``. Raises :class:`SealError`.
     """
-    raw = age.open_sealed(sealed, [identity])
+    raw = age.open_sealed(sealed, identities)
     try:
         value = json.loads(raw)
         value["identity"] = Secret(str(value["identity"]))

@@ -79,7 +79,7 @@ class Session {
   }
 
   #opened(unlocked: Unlocked): void {
-    if (this.account && this.account.owner_recipient !== unlocked.recipient) {
+    if (this.account && ![unlocked.recipient, ...unlocked.former].includes(this.account.owner_recipient)) {
       this.lock();
       throw new ApiError(0, 'integrity', 'the server names another key for this account', 'do not go on; tell whoever runs the server');
     }

@@ -76,12 +76,17 @@ function native(identity: Identity): Promise<CryptoKey | string> {
   return key;
 }
 
-/** What was sealed, if `identity` opens it. A device key is a CryptoKey that cannot be copied out. */
-export async function open(data: Uint8Array, identity: Identity | CryptoKey, recipients = 1): Promise<Bytes> {
+/** What opens: one identity, several to try in turn, or a device key, a CryptoKey that cannot be copied out. */
+export type Opener = Identity | readonly Identity[] | CryptoKey;
+
+const isList = (opener: Opener): opener is readonly Identity[] => Array.isArray(opener);
+
+/** What was sealed, if `opener` opens it. */
+export async function open(data: Uint8Array, opener: Opener, recipients = 1): Promise<Bytes> {
   if (data.length > MAX_SEALED_BYTES) throw new SealError('a sealed file is over the limit');
   checkHeader(data, recipients);
   const decrypter = new Decrypter();
-  decrypter.addIdentity('text' in identity ? await native(identity) : identity);
+  for (const identity of isList(opener) ? opener : [opener]) decrypter.addIdentity('text' in identity ? await native(identity) : identity);
   try {
     return own(await decrypter.decrypt(data));
   } catch {
@@ -90,5 +95,4 @@ export async function open(data: Uint8Array, identity: Identity | CryptoKey, rec
 }
 
 /** As {@link open}, for text. */
-export const openText = async (data: Uint8Array, identity: Identity | CryptoKey): Promise<string> =>
-  text(await open(data, identity));
+export const openText = async (data: Uint8Array, opener: Opener): Promise<string> => text(await open(data, opener));

@@ -55,6 +55,8 @@ export interface NewAsset {
 
 export interface Unlocked {
   recipient: string;
+  /** What the recipient was before; the server may name the newest of them while a change of keys is unfinished. */
+  former: string[];
   signingKey: string;
   verification: string;
 }

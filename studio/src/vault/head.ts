@@ -2,7 +2,7 @@
 import { canonicalBytes, concat, equal, readJson, sha256Hex, utf8 } from './codec';
 import { NO_NONCE, openObject, sealObject } from './container';
 import { RollbackError, SealError } from './errors';
-import { sign, signatureOk, type OwnerKeys } from './keys';
+import { identitiesOf, recipientsOf, sign, signatureOk, type OwnerKeys } from './keys';
 import type { Bytes, IndexEntry, VaultHead } from './types';
 
 export const SEGMENT_ENTRIES = 256;
@@ -89,10 +89,10 @@ export async function sealSegment(entries: readonly IndexEntry[], keys: OwnerKey
 /** The entries of the segment that a head names by `digest`. */
 export async function openSegment(sealed: Uint8Array, digest: string, keys: OwnerKeys): Promise<IndexEntry[]> {
   if (sha256Hex(sealed) !== digest) throw new RollbackError('an index segment is not the one that the vault head names');
-  const { payload } = await openObject(sealed, keys.identity, {
+  const { payload } = await openObject(sealed, identitiesOf(keys), {
     asset: null,
     kind: 'segment',
-    owner: keys.identity.recipient,
+    owner: recipientsOf(keys),
     request_nonce: NO_NONCE,
     darkroom_key: keys.signingKey,
   });

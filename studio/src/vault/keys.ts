@@ -12,9 +12,10 @@ export interface Identity {
   readonly recipient: string;
 }
 
-/** Everything an owner owns: O that opens, and the Ed25519 seed that signs. */
+/** Everything an owner owns: O that opens, what O was before (the newest first), and the Ed25519 seed that signs. */
 export interface OwnerKeys {
   readonly identity: Identity;
+  readonly former: readonly Identity[];
   readonly signingSeed: Bytes;
   readonly signingKey: string;
 }
@@ -34,9 +35,11 @@ export function identityFromSeed(seed: Uint8Array): Identity {
 
 export const newIdentity = (): Identity => identityFromSeed(random(32));
 
+const linesOf = (file: string): string[] => file.split('\n').map((line) => line.trim()).filter((line) => line && !line.startsWith('#'));
+
 /** Reads `AGE-SECRET-KEY-1...`; blank lines and # lines around it are skipped. */
 export function parseIdentity(file: string): Identity {
-  const lines = file.split('\n').map((line) => line.trim()).filter((line) => line && !line.startsWith('#'));
+  const lines = linesOf(file);
   const [only] = lines;
   if (lines.length !== 1 || only === undefined) throw new SealError('an identity file holds exactly one identity');
   return identityFromSeed(bytesOfBech32('age-secret-key-', only));
@@ -50,10 +53,16 @@ export function checkRecipient(recipient: string): string {
 
 const SIGN_LINE = '# safelight-sign: ';
 
-export function ownerKeys(identity: Identity, signingSeed: Bytes): OwnerKeys {
+export function ownerKeys(identity: Identity, signingSeed: Bytes, former: readonly Identity[] = []): OwnerKeys {
   if (signingSeed.length !== 32) throw new SealError('a signing seed has 32 bytes');
-  return { identity, signingSeed, signingKey: publicHex(signingSeed) };
+  return { identity, former, signingSeed, signingKey: publicHex(signingSeed) };
 }
+
+/** All that may open something of this owner's. */
+export const identitiesOf = (keys: OwnerKeys): readonly Identity[] => [keys.identity, ...keys.former];
+
+/** Every recipient that manifests of this owner may name. */
+export const recipientsOf = (keys: OwnerKeys): readonly string[] => identitiesOf(keys).map(({ recipient }) => recipient);
 
 export const newOwnerKeys = (): OwnerKeys => ownerKeys(newIdentity(), random(32));
 
@@ -62,12 +71,14 @@ export function parseOwner(file: string): OwnerKeys {
   const seeds = file.split('\n').filter((line) => line.startsWith(SIGN_LINE));
   const [only] = seeds;
   if (seeds.length !== 1 || only === undefined) throw new SealError('an owner file has one safelight-sign line');
-  return ownerKeys(parseIdentity(file), fromHex(only.slice(SIGN_LINE.length).trim()));
+  const [identity, ...former] = linesOf(file).map(parseIdentity);
+  if (!identity) throw new SealError('an owner file holds no identity');
+  return ownerKeys(identity, fromHex(only.slice(SIGN_LINE.length).trim()), former);
 }
 
 /** owner.txt: an age identity file that also carries the signing seed as a comment. */
 export const ownerText = (keys: OwnerKeys): string =>
-  `${keys.identity.text}\n${SIGN_LINE}${toHex(keys.signingSeed)}\n`;
+  `${keys.identity.text}\n${SIGN_LINE}${toHex(keys.signingSeed)}\n${keys.former.map(({ text }) => `${text}\n`).join('')}`;
 
 export const publicHex = (seed: Uint8Array): string => toHex(ed25519.getPublicKey(seed));
 export const sign = (seed: Uint8Array, message: Uint8Array): string => toHex(ed25519.sign(message, seed));

@@ -7,7 +7,7 @@ import { ManifestError, VaultError } from './errors';
 import type { Seen } from './head';
 import { LibraryIndex } from './index';
 import type { Keyring } from './keyring';
-import { newIdentity } from './keys';
+import { newIdentity, recipientsOf } from './keys';
 import { readDarkroomNote } from './notes';
 import { metaPayload, readMeta } from './reply';
 import { sealEnvelope } from './request';
@@ -64,7 +64,8 @@ export class Library {
     const known = this.#index.entries.get(id);
     const darkroom_key = known?.darkroom_key ?? this.#signer(meta, found.manifest);
     const request_nonce = known?.request_nonce ?? found.manifest.request_nonce;
-    await verify(found.manifest, { asset: id, kind: 'meta', owner: this.#ring.owner().identity.recipient, request_nonce, darkroom_key });
+    await verify(found.manifest, { asset: id, kind: 'meta', owner: recipientsOf(this.#ring.owner()), request_nonce, darkroom_key });
+    this.#ring.names(id, found.manifest.owner);
     if (meta.asset !== id) throw new ManifestError('a meta is of another asset');
     return { meta, entry: entryOf(meta, darkroom_key, request_nonce) };
   }
@@ -95,13 +96,15 @@ export class Library {
 
   async #openAsset(id: string, kind: 'full' | 'thumb', envelope: Bytes, sealed: Bytes) {
     const entry = this.entry(id);
-    return openObject(sealed, await this.#ring.asset(id, envelope), {
+    const opened = await openObject(sealed, await this.#ring.asset(id, envelope), {
       asset: id,
       kind,
-      owner: this.#ring.owner().identity.recipient,
+      owner: recipientsOf(this.#ring.owner()),
       request_nonce: entry.request_nonce,
       darkroom_key: entry.darkroom_key,
     });
+    this.#ring.names(id, opened.manifest.owner);
+    return opened;
   }
 
   /** Seals a picture that this page holds (kept from off the record, or uploaded) as the owner's own. */

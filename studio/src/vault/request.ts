@@ -43,7 +43,7 @@ export const notAfter = (now: Date, minutes: number): string => timeText(new Dat
 export const sealEnvelope = (asset: Identity, owner: string): Promise<Bytes> => age.seal(utf8(`${asset.text}\n`), [owner]);
 
 /** Undoes {@link sealEnvelope}. */
-export async function openEnvelope(envelope: Uint8Array, owner: Identity): Promise<Identity> {
+export async function openEnvelope(envelope: Uint8Array, owner: age.Opener): Promise<Identity> {
   return parseIdentity(await age.openText(envelope, owner));
 }
 

@@ -56,8 +56,8 @@ export async function sealBundle(bundle: Omit<Bundle, 'signature' | 'owner_signi
 }
 
 /** Opens a bundle and checks its signature. */
-export async function openBundle(sealed: Uint8Array, identity: Identity, ownerSigningKey: string | null): Promise<Bundle> {
-  const raw = await age.open(sealed, identity);
+export async function openBundle(sealed: Uint8Array, opener: age.Opener, ownerSigningKey: string | null): Promise<Bundle> {
+  const raw = await age.open(sealed, opener);
   const bundle = readJson(raw) as unknown as Bundle;
   if (bundle.v !== 1 || typeof bundle.identity !== 'string' || !Array.isArray(bundle.kinds) || !equal(canonicalBytes(bundle), raw)) {
     throw new SealError("a share's bundle is not in the right form");

@@ -3,7 +3,7 @@ import type { OpenedAsset, ShareMade } from './calls';
 import { fromBase64, sha256Hex, toBase64 } from './codec';
 import { openObject } from './container';
 import type { Keyring } from './keyring';
-import { parseIdentity } from './keys';
+import { identitiesOf, parseIdentity } from './keys';
 import type { Library } from './library';
 import * as share from './share';
 import type { Bytes } from './types';
@@ -37,7 +37,7 @@ export class Sharing {
     const { request_nonce, darkroom_key } = this.#library.entry(id);
     const { text: identity } = await this.#ring.asset(id, envelope);
     const owner = this.#ring.owner();
-    const bundle = { asset: id, identity, kinds: ['full'], owner: owner.identity.recipient, request_nonce, darkroom_key };
+    const bundle = { asset: id, identity, kinds: ['full'], owner: this.#ring.namedBy(id), request_nonce, darkroom_key };
     return toBase64(await share.sealBundle(bundle, owner, recipient));
   }
 
@@ -51,7 +51,7 @@ export class Sharing {
   }
 
   async openReceived(bundle: string, full: string, senderKey: string | null): Promise<OpenedAsset> {
-    return this.#openBundle(await share.openBundle(fromBase64(bundle), this.#ring.owner().identity, senderKey), full);
+    return this.#openBundle(await share.openBundle(fromBase64(bundle), identitiesOf(this.#ring.owner()), senderKey), full);
   }
 
   async #openBundle(bundle: share.Bundle, full: string): Promise<OpenedAsset> {

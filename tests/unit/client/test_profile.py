@@ -8,9 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from safelight.client.alone import WAIT_SECONDS, Alone
 from safelight.client.profile import Profile
 from safelight.errors import (
     AuthenticationError,
+    BusyError,
     IntegrityError,
     KeyNoteError,
     RequestError,
@@ -41,7 +43,7 @@ def test_every_file_is_private(profile: Profile) -> None:
     profile.use(ORIGIN)
     profile.keep_segment("b" * 64, b"x")
     files = [p for p in profile.folder.rglob("*") if p.is_file()]
-    assert len(files) == 5
+    assert len(files) == 6
     for path in files:
         assert stat.S_IMODE(path.stat().st_mode) == 0o600, path.name
         assert not path.name.startswith("."), "no partial file is left"
@@ -135,3 +137,47 @@ def test_another_device_does_not_open_the_keys(profile: Profile, clock: FixedClo
     (profile.folder / "device.txt").write_text(Identity.from_seed(b"x" * 32).text() + "\n")
     with pytest.raises(IntegrityError):
         profile.keys(ORIGIN)
+
+
+def test_who_is_alone_may_be_so_again_and_others_wait(tmp_path: Path) -> None:
+    waits: list[float] = []
+    first = Alone(tmp_path / "new" / "lock")
+    second = Alone(tmp_path / "new" / "lock", sleep=waits.append)
+    with first, first:
+        with pytest.raises(BusyError), second:
+            raise AssertionError
+        assert sum(waits) >= WAIT_SECONDS
+    with second, second:
+        pass
+    with pytest.raises(ZeroDivisionError), second:
+        raise ZeroDivisionError
+    with first:
+        pass
+
+
+def test_a_former_recipient_gives_way_to_the_one_that_follows_it(profile: Profile) -> None:
+    profile.pin_person(ORIGIN, "bert", "age1one", "a" * 64)
+    profile.pin_person(ORIGIN, "carl", "age1carl", "c" * 64)
+    for recipient, key, former in (
+        ("age1two", "a" * 64, ()),
+        ("age1two", "a" * 64, ("age1other",)),
+        ("age1two", "b" * 64, ("age1one",)),
+    ):
+        with pytest.raises(IntegrityError):
+            profile.pin_person(ORIGIN, "bert", recipient, key, former)
+    profile.pin_person(ORIGIN, "bert", "age1two", "a" * 64, ("age1one",))
+    assert set(profile.pins(ORIGIN).people) == {
+        ("bert", "age1two", "a" * 64),
+        ("carl", "age1carl", "c" * 64),
+    }
+    with pytest.raises(IntegrityError):
+        profile.pin_person(ORIGIN, "bert", "age1one", "a" * 64)
+
+
+def test_the_owner_of_a_key_is_pinned_at_first_sight(profile: Profile) -> None:
+    profile.pin_key_owner(ORIGIN, "age1key", "CODE")
+    profile.pin_key_owner(ORIGIN, "age1other", "ANOTHER")
+    profile.pin_key_owner(ORIGIN, "age1key", "CODE")
+    with pytest.raises(KeyNoteError):
+        profile.pin_key_owner(ORIGIN, "age1key", "ANOTHER")
+    assert profile.pins(ORIGIN).key_owners == (("age1key", "CODE"), ("age1other", "ANOTHER"))

@@ -183,6 +183,31 @@ def test_refused_notes(case: Any) -> None:
         notes.read_note(case["note"], NOTES["fleet_key"])
 
 
+def test_owner_note() -> None:
+    note, public = NOTES["owner_note"], NOTES["key_record_owner_signing_key"]
+    owner, former = notes.read_owner_note(note, public)
+    assert [owner, list(former)] == NOTES["owner_note_says"]
+    with pytest.raises(KeyNoteError):
+        notes.read_owner_note(note, NOTES["fleet_key"])
+    with pytest.raises(KeyNoteError):
+        notes.read_owner_note(NOTES["key_record"], public)
+    with pytest.raises(KeyNoteError):
+        notes.read_owner_note(note.replace("owner age1", "owner age2", 1), public)
+
+
+def test_a_rotated_owner_file() -> None:
+    keys = identity.OwnerKeys.parse(KEYS["rotated_owner_txt"])
+    assert keys.text() == KEYS["rotated_owner_txt"]
+    assert [i.recipient for i in keys.identities] == KEYS["rotated_recipients"]
+    before = identity.OwnerKeys.parse(KEYS["owner_txt"])
+    assert before.former == ()
+    assert keys.former == (before.identity,)
+    assert keys.signing_public_hex == before.signing_public_hex
+    twice = keys.rotated()
+    assert identity.OwnerKeys.parse(twice.text()).identities == twice.identities
+    assert len(twice.recipients) == 3
+
+
 def test_key_record() -> None:
     record = notes.verify_key_record(NOTES["key_record"], NOTES["key_record_owner_signing_key"])
     assert record.key_recipient == identity.key_identity(KEYS["api_key"]["key"]).recipient

@@ -93,6 +93,8 @@ class PersonOut(Out):
     name: str
     recipient: str
     signing_key: str
+    owner_note: str | None
+    """Signed with ``signing_key``: ``recipient`` follows former ones; None where it never did."""
 
 
 @router.post("/shares", operation_id="createShare", status_code=201)
@@ -168,7 +170,10 @@ async def get_person(
     ctx.limiter.hit(PEOPLE, member.account.id)
     account = await ctx.desk.person(name)
     return PersonOut(
-        name=account.name, recipient=account.owner_recipient, signing_key=account.signing_key
+        name=account.name,
+        recipient=account.owner_recipient,
+        signing_key=account.signing_key,
+        owner_note=account.owner_note,
     )
 
 

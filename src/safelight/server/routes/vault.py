@@ -6,15 +6,19 @@ import re
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Path, Request
+from pydantic import Field, StringConstraints
 from starlette.responses import Response
 
 from safelight.errors import NotFoundError, RequestError
 from safelight.ids import b64, sha256_hex, unb64
 from safelight.server.auth import Ctx, SignedIn
-from safelight.server.shapes import Empty, In, Out, SmallB64
+from safelight.server.routes.accounts import check_proof
+from safelight.server.routes.jobs import as_id
+from safelight.server.shapes import Empty, Hex64, Id, In, LoginProof, Out, Recipient, SmallB64
 
 router = APIRouter(prefix="/api/v1/vault", tags=["vault"])
 _METHOD = re.compile(r"password|recovery|(passkey|device)-[a-z0-9_-]{1,64}")
+MAX_ENVELOPES = 500
 AGE = "application/age"
 _AGE_ANSWER: dict[int | str, dict[str, Any]] = {
     200: {"content": {AGE: {"schema": {"type": "string", "format": "binary"}}}}
@@ -51,6 +55,46 @@ class HeadIn(In):
     """The next vault head, base64."""
 
     head: SmallB64
+
+
+class RewrapIn(In):
+    """Both unlock files of an owner whose keys changed; all others are erased.
+
+    ``proof`` is needed unless this session was signed in within the last five minutes.
+    """
+
+    password_file: SmallB64
+    recovery_file: SmallB64
+    recovery_token_sha256: Hex64 | None = None
+    """Given when the recovery code is new too."""
+    proof: LoginProof | None = None
+
+
+class OwnerIn(In):
+    """The owner's new recipient, and their signed note that it follows the one until now."""
+
+    owner_recipient: Recipient
+    note: Annotated[str, StringConstraints(max_length=4_096)]
+
+
+class EnvelopeIn(In):
+    """A key envelope in place of the one with this SHA-256."""
+
+    asset: Id
+    before_sha256: Hex64
+    envelope: SmallB64
+
+
+class EnvelopesIn(In):
+    """New key envelopes."""
+
+    envelopes: Annotated[list[EnvelopeIn], Field(min_length=1, max_length=MAX_ENVELOPES)]
+
+
+class Rewrapped(Out):
+    """How many envelopes were replaced; one that is gone or another by now was left alone."""
+
+    rewrapped: int
 
 
 Method = Annotated[str, Path(max_length=80)]
@@ -90,6 +134,37 @@ async def delete_unlock_file(method: Method, ctx: Ctx, member: SignedIn) -> Empt
         raise RequestError("this unlock file cannot be removed", hint="replace it instead")
     await ctx.desk.delete_vault_file(member.account.id, method)
     return Empty()
+
+
+@router.post("/rewrap", operation_id="rewrapVault")
+async def rewrap_vault(body: RewrapIn, ctx: Ctx, member: SignedIn) -> Empty:
+    """Replace the unlock files after a change of the owner's keys; passkeys no longer unlock."""
+    await check_proof(ctx, member, body.proof)
+    await ctx.desk.rewrap_files(
+        member.account.id,
+        password_file=unb64(body.password_file),
+        recovery_file=unb64(body.recovery_file),
+        recovery_token_sha256=body.recovery_token_sha256,
+    )
+    return Empty()
+
+
+@router.put("/owner", operation_id="announceOwner")
+async def announce_owner(body: OwnerIn, ctx: Ctx, member: SignedIn) -> Empty:
+    """Take the owner's new recipient. Ends the API keys, which name the former one, and all other
+    sessions."""
+    assert member.session is not None  # SignedIn takes no API key
+    await ctx.desk.announce_owner(
+        member.account, body.owner_recipient, body.note, keep_session=member.session.id
+    )
+    return Empty()
+
+
+@router.post("/envelopes", operation_id="rewrapEnvelopes")
+async def rewrap_envelopes(body: EnvelopesIn, ctx: Ctx, member: SignedIn) -> Rewrapped:
+    """Replace key envelopes; no blob changes."""
+    changes = {as_id("ast", e.asset): (e.before_sha256, unb64(e.envelope)) for e in body.envelopes}
+    return Rewrapped(rewrapped=await ctx.desk.rewrap_envelopes(member.account.id, changes))
 
 
 @router.get("/head", operation_id="getVaultHead")

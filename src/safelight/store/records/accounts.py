@@ -12,7 +12,7 @@ from sqlalchemy.exc import IntegrityError as SqlIntegrityError
 from safelight.errors import ConflictError
 from safelight.records import Account, Session
 from safelight.store.database import Database
-from safelight.store.tables import accounts, sessions
+from safelight.store.tables import accounts, api_keys, sessions
 from safelight.store.times import from_us, to_us
 
 SEEN_EVERY = timedelta(minutes=10)
@@ -109,6 +109,33 @@ class AccountRows:
             )
             return [_session(row, "") for row in rows]
 
+    async def rotate(
+        self, account: Account, recipient: str, note: str, *, keep: str | None
+    ) -> bool:
+        """Give an account its new recipient; end its API keys and every session but ``keep``.
+
+        False if the account's recipient is not what ``account`` says any more. A crash leaves
+        all of it undone or done.
+        """
+        async with self._db.write("rotate") as connection:
+            found = await connection.execute(
+                update(accounts)
+                .where(
+                    accounts.c.id == account.id,
+                    accounts.c.owner_recipient == account.owner_recipient,
+                )
+                .values(owner_recipient=recipient, owner_note=note.encode())
+            )
+            if not found.rowcount:
+                return False
+            await connection.execute(delete(api_keys).where(api_keys.c.account == account.id))
+            await connection.execute(
+                delete(sessions).where(
+                    sessions.c.account == account.id, sessions.c.id != (keep or "")
+                )
+            )
+        return True
+
     async def end_session(self, account: str, session: str) -> bool:
         """End one session now; say whether it was there."""
         async with self._db.write("session-end") as connection:
@@ -145,11 +172,13 @@ def _account_values(account: Account) -> dict[str, Any]:
         "created_at": to_us(account.created_at),
         "disabled": account.disabled,
         "leaving": False,
+        "owner_note": None if account.owner_note is None else account.owner_note.encode(),
     }
 
 
 def _account(row: Any, prefix: str) -> Account:
     value = row._mapping
+    note = value[f"{prefix}owner_note"]
     return Account(
         id=value[f"{prefix}id"],
         name=value[f"{prefix}name"],
@@ -159,6 +188,7 @@ def _account(row: Any, prefix: str) -> Account:
         signing_key=value[f"{prefix}signing_key"],
         created_at=from_us(value[f"{prefix}created_at"]),
         disabled=bool(value[f"{prefix}disabled"]),
+        owner_note=None if note is None else bytes(note).decode("utf-8"),
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import delete, exists, insert, select, update
 from sqlalchemy.exc import IntegrityError as SqlIntegrityError
 
 from safelight.store.database import Database
@@ -85,6 +85,15 @@ class VaultRows:
         except SqlIntegrityError:
             return False
         return True
+
+    async def with_old_segments(self, before: datetime) -> list[tuple[str, bytes]]:
+        """Accounts that have a segment older than ``before``, each with its head."""
+        old = exists().where(
+            segments.c.account == heads.c.account, segments.c.created_at < to_us(before)
+        )
+        async with self._db.read() as connection:
+            rows = await connection.execute(select(heads.c.account, heads.c.head).where(old))
+            return [(row[0], bytes(row[1])) for row in rows]
 
     async def drop_segments(
         self, account: str, named: Sequence[str], before: datetime
