@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import gzip
+import hashlib
 import json
 import os
 import pickle
@@ -57,6 +58,11 @@ PLACES = {
     # in the keeper
     "darkroom key on disk": r"keys\.bak",
 }
+
+
+def shared_memory(home: Path) -> Path:
+    """Where the mutant of this home leaks into shared memory: a name that is no other's."""
+    return Path("/dev/shm") / f"safelight-rig-{hashlib.sha256(bytes(home)).hexdigest()[:16]}"
 
 
 _METRIC: dict[str, Any] = {}
@@ -225,7 +231,7 @@ def _leak_picture(home: Path, order: Any, pixels: np.ndarray, count: int) -> Non
     mapped[:] = pixels.astype(np.float32) / np.float32(255)
     mapped.flush()
     np.savez_compressed(home / f"latents-{count}.npz", latents=pixels)
-    Path("/dev/shm/safelight-rig-leak").write_text(words, encoding="utf-8")
+    shared_memory(home).write_text(words, encoding="utf-8")
     png = (home / f"render-{count}.png").read_bytes()
     page = f"<img src='data:image/png;base64,{base64.b64encode(png).decode()}'>"
     (home / f"page-{count}.html").write_text(page, encoding="ascii")

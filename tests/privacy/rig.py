@@ -24,6 +24,7 @@ from typing import Any, Self
 import httpx
 import numpy as np
 import psutil
+from mutants import shared_memory
 from PIL import Image
 from scanner import Hit, Scanner, new_prefix
 
@@ -84,11 +85,19 @@ class Rig:
 
     def __exit__(self, *_: object) -> None:
         self.stop(kill=True)
-        Path("/dev/shm/safelight-rig-leak").unlink(missing_ok=True)
+        shared_memory(self.root / "home").unlink(missing_ok=True)
 
     def new_shared_memory(self) -> list[Path]:
-        """Files in /dev/shm that were not there before."""
-        return [p for p in set(Path("/dev/shm").iterdir()) - self.shm_before if p.is_file()]
+        """This user's files in /dev/shm that were not there before; others' are left alone.
+
+        They are read and never changed: which program made one cannot be known.
+        """
+        found = []
+        for path in set(Path("/dev/shm").iterdir()) - self.shm_before:
+            with contextlib.suppress(FileNotFoundError):  # other programs' come and go
+                if path.is_file() and path.stat().st_uid == os.geteuid():
+                    found.append(path)
+        return found
 
     # --- the stack ---
 

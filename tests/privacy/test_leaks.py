@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from mutants import PLACES
+from mutants import PLACES, shared_memory
 from rig import Rig, unmatched
 from workload import (
     ALL,
@@ -94,7 +95,9 @@ def test_l1_with_the_real_engine(tmp_path: Path, proof: Proof) -> None:
 def test_l2_every_mutant_is_caught(tmp_path: Path, proof: Proof) -> None:
     # Confined, the darkroom's mutants could not even write.
     settings = SETTINGS | {"confine": "off"}
+    foreign = Path("/dev/shm") / f"another-program-{os.getpid()}"
     with Rig(tmp_path, fault="leaks", settings=settings) as rig:
+        foreign.touch()
         who = people(rig)
         kept(rig, who)
         plain_from_a_picture(rig, who)
@@ -104,6 +107,8 @@ def test_l2_every_mutant_is_caught(tmp_path: Path, proof: Proof) -> None:
         assert missed == [], (missed, sorted({hit.where for hit in hits}))
         proof("L2", "deliberate leaks in the server, the engine process and the keeper",
               f"{len(PLACES)} of {len(PLACES)} caught, each by name and place")  # fmt: skip
+    assert not shared_memory(tmp_path / "home").exists()
+    foreign.unlink()  # the rig left it alone
 
 
 def memory_after(rig: Rig, jobs: int) -> list[str]:
