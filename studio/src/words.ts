@@ -38,7 +38,7 @@ export const words = {
       says: 'Nothing is kept. When you close this tab it is gone.',
     },
     private: { name: 'Private', says: 'Kept and sealed to your key. Only you can open it.' },
-    shared: { name: 'Shared', says: 'Whoever has the link can open it, until it expires or you take it back.' },
+    shared: { name: 'Shared', says: 'Whoever you named, or gave the link, can open it until it expires or you take it back.' },
     public: { name: 'Public', says: 'Anyone can see this until you take it back.' },
   } satisfies Record<HeldState, { name: string; says: string }>,
   protections: {
@@ -176,7 +176,7 @@ export const words = {
     emptyTab: {
       all: 'Nothing kept yet',
       private: 'No private pictures',
-      shared: 'Nothing is shared',
+      shared: 'None of your pictures is shared',
       public: 'Nothing is public',
     },
     emptyTabText: {
@@ -268,7 +268,7 @@ export const words = {
     marksFullHint: 'Also your words, the model, the seed and the settings, so that it can be made again.',
     save: 'Save',
     converting: 'Converting in this browser',
-    shareTitle: 'Share by link',
+    shareTitle: 'Share this picture',
     shareText: 'The secret is in the part of the link after #, which browsers do not send to any server.',
     expires: 'Expires after',
     days: (n: number) => s(n, 'day', 'days'),
@@ -290,7 +290,7 @@ export const words = {
     until: (day: string) => `until ${day}`,
     opened: (n: number) => (n === 0 ? 'never opened' : `opened ${s(n, 'time', 'times')}`),
     revoke: 'Take back',
-    revoked: 'Taken back. The link opens nothing now.',
+    revoked: 'Taken back. It opens nothing now.',
     noShares: 'Not shared with anyone.',
   },
   explore: {

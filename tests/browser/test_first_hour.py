@@ -118,7 +118,7 @@ def publish_and_take_back(chromium: Browser, watch: Watch, url: str, page: Page)
 def share_and_revoke(chromium: Browser, watch: Watch, url: str, page: Page) -> None:
     details = page.get_by_role("dialog", name="Details")
     details.get_by_role("button", name="Share").click()
-    sheet = page.get_by_role("dialog", name="Share by link")
+    sheet = page.get_by_role("dialog", name="Share this picture")
     sheet.get_by_label("Passphrase").fill("our secret word")
     sheet.get_by_role("button", name="Make the link").click()
     link = sheet.get_by_role("textbox", name="Share link").input_value(timeout=60_000)

@@ -82,7 +82,11 @@ def test_pages_of_a_member(member: BrowserContext, watch: Watch, url: str, theme
     settle(page)
     shot(page, f"details-{theme}")
     found["details"] = findings(page)
-    for name, title in (("Download", "Download"), ("Share", "Share by link"), ("Delete", "Delete")):
+    for name, title in (
+        ("Download", "Download"),
+        ("Share", "Share this picture"),
+        ("Delete", "Delete"),
+    ):
         details.get_by_role("button", name=name, exact=True).click()
         expect(page.get_by_role("dialog", name=title)).to_be_visible()
         settle(page)

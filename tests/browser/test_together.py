@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from acts import drawn, fresh, generate, go, join, run, sign_in, tiles
+from acts import drawn, fresh, generate, go, join, run, sign_in, tiles, unlock
 from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect
 from watched import new_context
 
@@ -36,7 +36,7 @@ def test_share_with_a_person(chromium: Browser, watch: Watch, url: str) -> None:
         generate(one, "a 3d red fox")
         details = open_first(one)
         details.get_by_role("button", name="Share").click()
-        sheet = one.get_by_role("dialog", name="Share")
+        sheet = one.get_by_role("dialog", name="Share this picture")
         sheet.get_by_text("To a person").click()
         person = sheet.get_by_label("A person on this server")
         person.fill("nobody-of-this-name")
@@ -58,7 +58,7 @@ def test_share_with_a_person(chromium: Browser, watch: Watch, url: str) -> None:
 
         # Somebody else sees nothing of it, by page or by address.
         shared_tab(three)
-        expect(three.get_by_text("Nothing is shared")).to_be_visible()
+        expect(three.get_by_text("None of your pictures is shared")).to_be_visible()
         address = f"{url}/api/v1/shares/received/{received[0]['id']}"
         assert three.request.get(address).status == 404
         assert two.request.get(address).status == 200
@@ -68,7 +68,7 @@ def test_share_with_a_person(chromium: Browser, watch: Watch, url: str) -> None:
         assert two.request.get(address).status == 404
         two.reload()
         shared_tab(two)
-        expect(two.get_by_text("Nothing is shared")).to_be_visible()
+        expect(two.get_by_text("None of your pictures is shared")).to_be_visible()
     finally:
         for context in contexts:
             context.close()
@@ -170,13 +170,14 @@ def test_part_of_many_fails(chromium: Browser, watch: Watch, url: str) -> None:
         expect(tiles(one)).to_have_count(3)
 
         # A bad moment is reported as well, and trying again mends it.
+        busy = {"code": "rate-limited", "title": "too many at once", "hint": "wait a minute"}
         address = "**/api/v1/publications/*"
-        one.route(address, lambda route: route.abort(), times=1)
+        one.route(address, lambda route: route.fulfill(status=429, json=busy), times=1)
         one.get_by_role("listbox", name="Creations").focus()
         one.keyboard.press("Control+a")
         one.get_by_role("button", name="Make private").click()
         report = one.get_by_role("dialog", name="1 of 3 did not work")
-        expect(report.get_by_role("listitem")).to_contain_text("The server did not answer.")
+        expect(report.get_by_role("listitem")).to_contain_text("Too many at once. Wait a minute.")
         report.get_by_role("button", name="Try those again").click()
         expect(report).to_have_count(0)
         expect(one.get_by_text("Nothing is public")).to_be_visible()
@@ -187,11 +188,68 @@ def test_part_of_many_fails(chromium: Browser, watch: Watch, url: str) -> None:
         one.keyboard.press("Control+a")
         one.keyboard.press("Delete")
         one.get_by_role("dialog").get_by_role("button", name="Delete").click()
-        expect(one.get_by_text("Nothing kept yet")).to_be_visible()
+        expect(one.get_by_text("3 pictures deleted.")).to_be_visible()
         head = one.request.get(f"{url}/api/v1/vault/head").json()
         one.reload()
         expect(one.get_by_text("Nothing kept yet")).to_be_visible()
         assert one.request.get(f"{url}/api/v1/vault/head").json() == head
+    finally:
+        first.close()
+        second.close()
+
+
+def test_public_from_the_start_needs_no_open_tab(chromium: Browser, watch: Watch, url: str) -> None:
+    """The darkroom hands over the public copy by itself; the sealed one is kept as ever."""
+    first, second = new_context(chromium), new_context(chromium)
+    try:
+        maker, guest = watch(first), watch(second)
+        join(maker, url, fresh("rosa"))
+        go(maker, "Create")
+        maker.get_by_role("button", name="Visibility").click()
+        maker.get_by_role("menuitemradio", name="Public").click()
+        maker.get_by_role("textbox", name="What should the picture show").fill("a 3d red fox")
+        with maker.expect_response("**/api/v1/jobs") as taken:
+            maker.get_by_role("button", name="Generate", exact=True).click()
+        assert taken.value.status == 202
+        maker.close()
+
+        guest.goto(f"{url}/explore")
+        shown = guest.get_by_role("link", name="A public picture")
+        for _ in range(60):
+            expect(guest.get_by_role("heading", name="Explore")).to_be_visible()
+            guest.wait_for_load_state("networkidle")
+            if shown.count():
+                break
+            guest.wait_for_timeout(1000)
+            guest.reload()
+        expect(shown).to_have_count(1)
+
+        page = watch(first)
+        page.goto(f"{url}/creations")
+        page.get_by_role("main").get_by_role("button", name="Unlock").click()
+        unlock(page)
+        expect(tiles(page)).to_have_count(1)
+        expect(tiles(page).first).to_have_accessible_name("a 3d red fox, Public")
+        tiles(page).first.click()
+        details = page.get_by_role("dialog", name="Details")
+        expect(details).to_contain_text("a 3d red fox")
+        details.get_by_role("button", name="Visibility: Public").click()
+        page.get_by_role("menuitemradio", name="Private").click()
+        expect(details.get_by_role("button", name="Visibility: Private")).to_be_visible()
+        guest.reload()
+        expect(guest.get_by_role("heading", name="Explore")).to_be_visible()
+        expect(shown).to_have_count(0)
+
+        # With the page open it is public once, not twice.
+        page.keyboard.press("Escape")
+        go(page, "Create")
+        page.get_by_role("button", name="Visibility").click()
+        page.get_by_role("menuitemradio", name="Public").click()
+        generate(page, "a cat face, cartoon")
+        expect(run(page).get_by_role("img", name="Public").first).to_be_visible()
+        mine = page.request.get(f"{url}/api/v1/publications").json()["publications"]
+        assert len(mine) == 1
+        page.request.delete(f"{url}/api/v1/publications/{mine[0]['id']}")
     finally:
         first.close()
         second.close()

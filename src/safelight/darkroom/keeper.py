@@ -43,6 +43,7 @@ class _End:
     code: str | None = None
     where: str | None = None
     assets: tuple[SealedAsset, ...] = ()
+    public: tuple[bytes, ...] = ()
     reply: bytes | None = None
 
 
@@ -201,6 +202,7 @@ class Keeper:
         return _End(
             outcome="done",
             assets=tuple(results.seal_assets(admitted, drawn, work)),
+            public=results.public_copies(admitted, drawn),
             reply=results.seal_reply(admitted, drawn, work, self._sizes),
         )
 
@@ -266,16 +268,21 @@ class Keeper:
             "code": end.code,
             "where": end.where,
             "assets": [{"id": asset.id, "kind": asset.kind} for asset in end.assets],
+            "public": len(end.public),
             "reply": end.reply is not None,
         }
         parts = [part for a in end.assets for part in (a.full, a.thumb, a.meta, a.envelope)]
+        parts += end.public
         if end.reply is not None:
             parts.append(end.reply)
         with contextlib.suppress(ConnectionError):
             try:
                 await self._desk.send(header, parts)
             except TooLargeError as error:
-                await self._finish(job, _End(outcome="failed", code=error.code))
+                # What is kept comes first; the caller can make it public later.
+                smaller = replace(end, public=())
+                failed = _End(outcome="failed", code=error.code)
+                await self._finish(job, smaller if end.public else failed)
 
 
 def _picture(header: dict[str, Any], parts: list[bytes]) -> Drawn:

@@ -110,6 +110,17 @@ def _seal_asset(admitted: Admitted, slot: AssetSlot, picture: Drawn, work: Work)
     )
 
 
+def public_copies(admitted: Admitted, drawn: Sequence[Drawn]) -> tuple[bytes, ...]:
+    """The plain pictures, in the order of the assets, if the caller wants them public; else none.
+
+    Only what stands inside the seal counts: nobody outside can ask a darkroom for them.
+    """
+    request = admitted.request
+    if request.retention != "public" or not request.publish:
+        return ()
+    return tuple(picture.full for picture in drawn)
+
+
 def seal_reply(admitted: Admitted, drawn: Sequence[Drawn], work: Work, sizes: ReplySizes) -> bytes:
     """The reply of a job that was allowed; off the record it carries the pictures."""
     request = admitted.request

@@ -30,9 +30,11 @@ from datetime import timedelta
 
 from safelight.desk.fleet import Outcome
 from safelight.desk.jobs import GUESTS, Jobs, failure
+from safelight.desk.showing import show
 from safelight.errors import IntegrityError, SafelightError, TransientError
-from safelight.ids import utc_day
-from safelight.records import Job, SealedAsset
+from safelight.ids import new_id, utc_day
+from safelight.pictures import CleanPicture, clean
+from safelight.records import Job, Publication, SealedAsset
 from safelight.store.blobs import PARTS, new_name
 from safelight.store.keys import Envelope, KeptReply
 from safelight.store.records import NewAsset
@@ -104,7 +106,37 @@ class Finishing(Jobs):
             no_reply = left is None or left.state == "cancelled"
             await self._unput(names, [job.id] if no_reply else [])
             return
+        if job.retention == "public":
+            await self._show(job, outcome)
         self._rings.end(job.id, ended.state, now, reply=outcome.reply, assets=list(ended.assets))
+
+    async def _show(self, job: Job, outcome: Outcome) -> None:
+        """Make the public copies that were wished for when the pictures were made.
+
+        A crash before it, or a picture that cannot be read, leaves the asset kept and private;
+        its owner can publish it as any other.
+        """
+        assert job.account is not None
+        for asset, picture in zip(outcome.assets, outcome.public, strict=False):
+            with suppress(SafelightError):
+                bare = await asyncio.to_thread(clean, picture)
+                await show(self, self._publication(job.account, asset.id, bare), bare.data)
+
+    def _publication(self, account: str, asset: str, picture: CleanPicture) -> Publication:
+        """Nothing of the recipe, no name, no permission: those are given afterwards, or never."""
+        return Publication(
+            id=new_id("pub"),
+            account=account,
+            asset=asset,
+            media_type=picture.media_type,
+            size_bytes=len(picture.data),
+            width_px=picture.width_px,
+            height_px=picture.height_px,
+            published_at=self.clock.now(),
+            words="",
+            show_name=False,
+            remix=False,
+        )
 
     async def _put(
         self,

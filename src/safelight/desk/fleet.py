@@ -38,6 +38,8 @@ class Outcome:
     code: str | None = None
     assets: tuple[SealedAsset, ...] = ()
     """One for each kept picture; empty off the record."""
+    public: tuple[bytes, ...] = ()
+    """Plain pictures in the order of ``assets``, if the sealed request wants them public."""
     reply: bytes | None = None
     """Sealed to the caller's reply recipient; None when the job failed."""
 

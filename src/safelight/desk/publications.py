@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from safelight.desk.library import read_cursor
 from safelight.desk.shares import Shares
+from safelight.desk.showing import show
 from safelight.errors import NotFoundError
 from safelight.ids import new_id
 from safelight.records import Publication
-from safelight.store.blobs import new_name
 from safelight.store.records.showing import Shown
 
 _GONE = "no such publication"
@@ -43,11 +43,7 @@ class Publications(Shares):
             show_name=show_name,
             remix=remix,
         )
-        name = new_name()
-        # The blob first: a crash leaves one that no row names and nothing serves; it is swept.
-        await self.blobs.put(name, picture)
-        if not await self.records.publications.add(publication, name):
-            await self.blobs.delete([name])
+        if not await show(self, publication, picture):
             raise NotFoundError("no such asset")
         return publication
 

@@ -61,6 +61,11 @@ class Shares(Vaults):
         found = await self.records.shares.of_account(account)
         return [s for s in found if s.revoked_at is None and s.expires_at > now]
 
+    async def name_of(self, account: str | None) -> str | None:
+        """The name of an account; None if there is none."""
+        found = None if account is None else await self.records.accounts.by_id(account)
+        return None if found is None else found.name
+
     async def received_shares(self, account: str) -> list[tuple[Share, str]]:
         """The live shares to a person, with their bundles and their senders' names."""
         found = []

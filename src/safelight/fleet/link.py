@@ -239,8 +239,11 @@ def _tell(waiting: _Waiting, header: dict[str, Any], parts: list[bytes]) -> None
 
 
 def _outcome(header: dict[str, Any], parts: list[bytes]) -> Outcome:
-    """Read a ``finished`` frame: full, thumb, meta, envelope of each asset, then the reply."""
-    wanted = 4 * len(header["assets"]) + bool(header["reply"])
+    """Read a ``finished`` frame: full, thumb, meta, envelope of each asset; what is to be public,
+    in the plain; the reply.
+    """
+    sealed = 4 * len(header["assets"])
+    wanted = sealed + header["public"] + bool(header["reply"])
     if len(parts) != wanted:
         return Outcome(state="failed", code=SafelightError.code)
     assets = tuple(
@@ -258,6 +261,7 @@ def _outcome(header: dict[str, Any], parts: list[bytes]) -> Outcome:
         state=header["outcome"],
         code=header["code"],
         assets=assets,
+        public=tuple(parts[sealed : sealed + header["public"]]),
         reply=parts[-1] if header["reply"] else None,
     )
 

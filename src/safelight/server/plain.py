@@ -23,7 +23,7 @@ from safelight.ids import b64, sha256_hex, unb64
 from safelight.recipe import MAX_SEED, Recipe, Sampler, Task
 from safelight.records import Job
 from safelight.server import views
-from safelight.server.auth import Caller
+from safelight.server.auth import Caller, check_scope
 from safelight.server.context import Context
 from safelight.server.limits import GUEST
 from safelight.server.shapes import B64, Hex64, In, JobOut, Name, Out, Protection, Retention
@@ -176,6 +176,8 @@ async def make_plain(
 async def _submit(
     ctx: Context, caller: Caller, body: PlainRequest, once: Once | None
 ) -> tuple[Job, str | None]:
+    if body.retention == "public":
+        check_scope(caller.key, "publish")
     recipe = await asyncio.to_thread(build_recipe, ctx, body.recipe)
     inputs = read_inputs(body.inputs)
     if set(inputs) != set(recipe.inputs()):

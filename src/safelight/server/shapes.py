@@ -177,7 +177,7 @@ class ShareOut(Out):
     asset: str
     kind: Literal["link", "person"]
     person: str | None
-    """Account id of the named person."""
+    """Name of the person it is for; None for a link, and once they have left."""
     passphrase: bool
     created_at: datetime
     expires_at: datetime

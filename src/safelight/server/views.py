@@ -112,13 +112,13 @@ def asset_out(asset: Asset, envelope: bytes | None) -> AssetOut:
     )
 
 
-def share_out(share: Share) -> ShareOut:
-    """A share, for the one who made it."""
+def share_out(share: Share, person: str | None) -> ShareOut:
+    """A share, for the one who made it; ``person`` is the name of whom it names."""
     return ShareOut(
         id=share.id,
         asset=share.asset,
         kind="link" if share.person is None else "person",
-        person=share.person,
+        person=person,
         passphrase=share.passphrase_salt is not None,
         created_at=share.created_at,
         expires_at=share.expires_at,

@@ -988,6 +988,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/vault/envelopes": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Rewrap Envelopes
+         * @description Replace key envelopes; no blob changes.
+         */
+        post: operations["rewrapEnvelopes"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/vault/files/{method}": {
         parameters: {
             query?: never;
@@ -1034,6 +1054,47 @@ export interface paths {
          */
         put: operations["putVaultHead"];
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/vault/owner": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * Announce Owner
+         * @description Take the owner's new recipient. Ends the API keys, which name the former one, and all other
+         *     sessions.
+         */
+        put: operations["announceOwner"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/vault/rewrap": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Rewrap Vault
+         * @description Replace the unlock files after a change of the owner's keys; passkeys no longer unlock.
+         */
+        post: operations["rewrapVault"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1340,6 +1401,26 @@ export interface components {
              * @constant
              */
             done: true;
+        };
+        /**
+         * EnvelopeIn
+         * @description A key envelope in place of the one with this SHA-256.
+         */
+        EnvelopeIn: {
+            /** Asset */
+            asset: string;
+            /** Before Sha256 */
+            before_sha256: string;
+            /** Envelope */
+            envelope: string;
+        };
+        /**
+         * EnvelopesIn
+         * @description New key envelopes.
+         */
+        EnvelopesIn: {
+            /** Envelopes */
+            envelopes: components["schemas"]["EnvelopeIn"][];
         };
         /**
          * Feed
@@ -1700,6 +1781,16 @@ export interface components {
             words: string;
         };
         /**
+         * OwnerIn
+         * @description The owner's new recipient, and their signed note that it follows the one until now.
+         */
+        OwnerIn: {
+            /** Note */
+            note: string;
+            /** Owner Recipient */
+            owner_recipient: string;
+        };
+        /**
          * PasskeyList
          * @description The caller's passkeys.
          */
@@ -1856,6 +1947,8 @@ export interface components {
         PersonOut: {
             /** Name */
             name: string;
+            /** Owner Note */
+            owner_note: string | null;
             /** Recipient */
             recipient: string;
             /** Signing Key */
@@ -2248,6 +2341,29 @@ export interface components {
             erasure_days: number;
         };
         /**
+         * RewrapIn
+         * @description Both unlock files of an owner whose keys changed; all others are erased.
+         *
+         *     ``proof`` is needed unless this session was signed in within the last five minutes.
+         */
+        RewrapIn: {
+            /** Password File */
+            password_file: string;
+            proof?: components["schemas"]["LoginProof"] | null;
+            /** Recovery File */
+            recovery_file: string;
+            /** Recovery Token Sha256 */
+            recovery_token_sha256?: string | null;
+        };
+        /**
+         * Rewrapped
+         * @description How many envelopes were replaced; one that is gone or another by now was left alone.
+         */
+        Rewrapped: {
+            /** Rewrapped */
+            rewrapped: number;
+        };
+        /**
          * ServerInfo
          * @description What this server is and allows.
          */
@@ -2446,10 +2562,30 @@ export interface components {
             token?: string | null;
         };
         /**
+         * Stated
+         * @description What holds for one picture of an answer with several.
+         */
+        Stated: {
+            /**
+             * Protection
+             * @enum {string}
+             */
+            protection: "sealed" | "transit" | "public";
+            /**
+             * Retention
+             * @enum {string}
+             */
+            retention: "none" | "owner" | "public";
+        };
+        /**
          * Thumbs
          * @description Sealed thumbs by id, base64. Ids that are not the caller's are left out.
          */
         Thumbs: {
+            /** Stated */
+            stated: {
+                [key: string]: components["schemas"]["Stated"];
+            };
             /** Thumbs */
             thumbs: {
                 [key: string]: string;
@@ -3177,6 +3313,10 @@ export interface operations {
             /** @description Successful Response */
             200: {
                 headers: {
+                    /** @description `sealed`, `transit` or `public`. */
+                    "Safelight-Protection": string;
+                    /** @description `none`, `owner` or `public`. */
+                    "Safelight-Retention": string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -3295,6 +3435,10 @@ export interface operations {
             /** @description Successful Response */
             200: {
                 headers: {
+                    /** @description `sealed`, `transit` or `public`. */
+                    "Safelight-Protection": string;
+                    /** @description `none`, `owner` or `public`. */
+                    "Safelight-Retention": string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -3519,6 +3663,10 @@ export interface operations {
             /** @description Successful Response */
             200: {
                 headers: {
+                    /** @description `sealed`, `transit` or `public`. */
+                    "Safelight-Protection": string;
+                    /** @description `none`, `owner` or `public`. */
+                    "Safelight-Retention": string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -4784,6 +4932,48 @@ export interface operations {
             };
         };
     };
+    rewrapEnvelopes: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["EnvelopesIn"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Rewrapped"];
+                };
+            };
+            /** @description The request cannot be done; see `code` and `hint`. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The server cannot do it now; see `code`. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     getUnlockFile: {
         parameters: {
             query?: never;
@@ -4968,6 +5158,90 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Head"];
+                };
+            };
+            /** @description The request cannot be done; see `code` and `hint`. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The server cannot do it now; see `code`. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    announceOwner: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["OwnerIn"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Empty"];
+                };
+            };
+            /** @description The request cannot be done; see `code` and `hint`. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The server cannot do it now; see `code`. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    rewrapVault: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RewrapIn"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Empty"];
                 };
             };
             /** @description The request cannot be done; see `code` and `hint`. */

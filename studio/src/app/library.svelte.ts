@@ -27,7 +27,7 @@ export interface PublishChoice {
 class Library {
   assets = $state.raw<AssetInfo[]>([]);
   readonly entries = new Entries();
-  readonly thumbs = new Thumbs((id) => this.#byId.get(id));
+  readonly thumbs = new Thumbs((id) => (this.entries.has(id) ? this.#byId.get(id) : undefined));
   publications = $state.raw<OwnPublication[]>([]);
   /** The newest pictures can be shown. */
   loaded = $state(false);
@@ -218,6 +218,12 @@ class Library {
     this.publications = [made, ...this.publications];
     this.#change(id, { visibility: 'public' });
     return made;
+  }
+
+  /** Pictures that were made public by the darkroom that made them. */
+  async hearOfPublic(ids: readonly string[]): Promise<void> {
+    await this.#readPublications();
+    for (const id of ids) if (this.publicationOf(id)) this.#change(id, { visibility: 'public' });
   }
 
   publicationOf(id: string): OwnPublication | undefined {

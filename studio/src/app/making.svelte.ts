@@ -13,6 +13,9 @@ import { say } from './say';
 import { server } from './server.svelte';
 import { session } from './session.svelte';
 
+/** Shared is a state that a picture gets later; nothing is made shared. */
+const RETENTION: Record<HeldState, Retention> = { 'off-record': 'none', private: 'owner', shared: 'owner', public: 'public' };
+
 export type RunState = 'sealing' | 'queued' | 'running' | 'done' | 'refused' | 'failed' | 'cancelled';
 
 /** One picture of a run. */
@@ -125,7 +128,7 @@ class Making {
     try {
       run.state = 'sealing';
       const { notes, fleetKey } = await server.darkrooms();
-      const retention: Retention = run.held === 'off-record' ? 'none' : 'owner';
+      const retention = RETENTION[run.held];
       const job = await vault.seal({ recipe: run.recipe, inputs: run.inputs, retention, format: 'image/png', previews, notes, fleetKey });
       run.handle = job.handle;
       if (run.stop.signal.aborted) return;
@@ -223,9 +226,12 @@ class Making {
     if (run.held === 'public') await this.#publishAll(run);
   }
 
+  /** The darkroom hands over the public copies by itself, also with this page closed; a copy that did not arrive is made here. */
   async #publishAll(run: Run): Promise<void> {
+    const assets = run.shots.flatMap(({ asset }) => asset ?? []);
+    await library.hearOfPublic(assets).catch(() => undefined);
     for (const shot of run.shots) {
-      if (!shot.asset) continue;
+      if (!shot.asset || library.publicationOf(shot.asset)) continue;
       try {
         await library.publish(shot.asset, { caption: '', showName: false, remix: false });
       } catch (error) {
@@ -309,7 +315,7 @@ class Making {
         controls: [],
         transparent: false,
       };
-      const run = new Run(this.#next++, recipe, 'private', [], true);
+      const run = new Run(this.#next++, recipe, job.retention === 'public' ? 'public' : 'private', [], true);
       run.job = job.id;
       run.state = job.state === 'running' ? 'running' : 'queued';
       this.runs = [run, ...this.runs];

@@ -16,10 +16,12 @@ export class Thumbs {
   readonly urls = new SvelteMap<string, string>();
   /** What could not be opened. */
   readonly broken = new SvelteSet<string>();
+  /** An asset that the index knows: only then can its thumbnail be checked. */
   readonly #find: (id: string) => AssetInfo | undefined;
   readonly #wanted = new Set<string>();
   readonly #coming = new Set<string>();
-  #lanes: Promise<void>[] = [];
+  readonly #lanes = new Set<Promise<void>>();
+  #running = 0;
 
   constructor(find: (id: string) => AssetInfo | undefined) {
     this.#find = find;
@@ -35,10 +37,14 @@ export class Thumbs {
   /** These are in sight, the most wanted first. What was asked for before and has not been begun is forgotten. */
   want(ids: readonly string[]): void {
     this.#wanted.clear();
-    for (const id of ids) if (!this.urls.has(id) && !this.broken.has(id) && !this.#coming.has(id)) this.#wanted.add(id);
-    while (this.#lanes.length < LANES && this.#wanted.size > this.#lanes.length * AT_ONCE) {
-      const lane: Promise<void> = this.#work().finally(() => (this.#lanes = this.#lanes.filter((other) => other !== lane)));
-      this.#lanes.push(lane);
+    for (const id of ids) {
+      if (!this.urls.has(id) && !this.broken.has(id) && !this.#coming.has(id) && this.#find(id)) this.#wanted.add(id);
+    }
+    while (this.#running < LANES && this.#wanted.size > this.#running * AT_ONCE) {
+      this.#running += 1;
+      const lane = this.#work();
+      this.#lanes.add(lane);
+      void lane.finally(() => this.#lanes.delete(lane));
     }
   }
 
@@ -53,19 +59,24 @@ export class Thumbs {
   }
 
   async #work(): Promise<void> {
-    while (this.#wanted.size && session.open) {
-      const ids = [...this.#wanted].slice(0, AT_ONCE);
-      for (const id of ids) {
-        this.#wanted.delete(id);
-        this.#coming.add(id);
-      }
-      try {
-        await this.#open(ids);
-      } catch {
-        return; // not now: the next scroll asks again
-      } finally {
-        for (const id of ids) this.#coming.delete(id);
-      }
+    try {
+      while (this.#wanted.size && session.open) await this.#next([...this.#wanted].slice(0, AT_ONCE));
+    } catch {
+      // Not now: the next scroll asks again.
+    } finally {
+      this.#running -= 1;
+    }
+  }
+
+  async #next(ids: readonly string[]): Promise<void> {
+    for (const id of ids) {
+      this.#wanted.delete(id);
+      this.#coming.add(id);
+    }
+    try {
+      await this.#open(ids);
+    } finally {
+      for (const id of ids) this.#coming.delete(id);
     }
   }
 

@@ -57,7 +57,7 @@ export class Jobs {
         recipe: input.recipe,
         format: input.format,
         previews: input.previews,
-        publish: false,
+        publish: input.retention === 'public',
         key_recipient: null,
         key_record: null,
         input_identities: {},

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import io
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from deskwork import (
     COST,
     NOON,
+    Script,
     ScriptedFleet,
     add_account,
     later,
@@ -241,6 +246,53 @@ async def test_a_refusal_is_neither_kept_nor_charged(
         assert await desk.reply(job.id) == b"sealed refusal"
     assert await desk.library(anna.id) == ([], None)
     assert await desk.tokens(anna.id) == (0, None)
+
+
+async def test_public_copies_are_made_when_both_sides_of_the_seal_say_so(
+    desk: Desk, fleet: ScriptedFleet, anna: Account
+) -> None:
+    """The job's own retention and what the darkroom hands over: one alone publishes nothing."""
+    out = io.BytesIO()
+    Image.new("RGB", (6, 4), "red").save(out, "PNG", pnginfo=_with_text("a secret word"))
+
+    def handing(pictures: tuple[bytes, ...]) -> Script:
+        return lambda job, sealed, hear: replace(
+            make_everything(job, sealed, hear), public=pictures
+        )
+
+    fleet.script = handing((out.getvalue(),))
+    private = await submit_kept(desk, anna)
+    assert await until_end(desk, private.id) == "done"
+    fleet.script = handing(())
+    withheld = await submit_kept(desk, anna, retention="public")
+    assert await until_end(desk, withheld.id) == "done"
+    fleet.script = handing((b"not a picture",))
+    broken = await submit_kept(desk, anna, retention="public")
+    assert await until_end(desk, broken.id) == "done"
+    assert await desk.publications(anna.id) == []
+    assert (await desk.explore())[0] == []
+
+    fleet.script = handing((out.getvalue(),))
+    job = await submit_kept(desk, anna, retention="public")
+    assert await until_end(desk, job.id) == "done"
+    [shown] = await desk.publications(anna.id)
+    assert (shown.asset, shown.width_px, shown.height_px) == (job.assets[0], 6, 4)
+    assert (shown.words, shown.show_name, shown.remix) == ("", False, False)
+    _, picture = await desk.publication_picture(shown.id)
+    assert b"secret" not in picture
+    kept, _ = await desk.library(anna.id)
+    assert {a.id: a.visibility for a, _ in kept} == {
+        job.assets[0]: "public",
+        private.assets[0]: "private",
+        withheld.assets[0]: "private",
+        broken.assets[0]: "private",
+    }
+
+
+def _with_text(words: str) -> PngInfo:
+    info = PngInfo()
+    info.add_text("prompt", words)
+    return info
 
 
 async def test_an_asset_that_was_not_asked_for_is_not_taken(

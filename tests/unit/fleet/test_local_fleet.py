@@ -63,6 +63,19 @@ async def test_start_announce_develop_cancel_stop(tmp_path: Path) -> None:
         assert previews
         assert all(p[8:12] == b"WEBP" for p in previews)
 
+        # Public copies leave a darkroom only if the seal says so twice.
+        for retention, publish, copies in (
+            ("owner", True, 0),
+            ("public", False, 0),
+            ("public", True, 2),
+        ):
+            request = caller.request(recipe, retention=retention, publish=publish)
+            sealed = caller.seal(request, notes[1:])
+            outcome = await fleet.develop(new_id("job"), sealed, cost_header(recipe), Hearing())
+            opened = caller.open(request, notes[1:], outcome)
+            assert len(outcome.public) == copies
+        assert opened.pictures[:2] == [*outcome.public]
+
         slow = make_recipe(model, steps=100)
         hearing, job = Hearing(), new_id("job")
         sealed = caller.seal(caller.request(slow), notes)

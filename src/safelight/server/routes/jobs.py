@@ -103,6 +103,8 @@ async def create_job(
         ctx.limiter.hit(GUEST, caller.address)
     if safelight_cost is None or safelight_retention is None:
         raise RequestError("a sealed request needs Safelight-Cost and Safelight-Retention")
+    if safelight_retention == "public":
+        check_scope(caller.key, "publish")
     assets = tuple(check_id("ast", a.strip()) for a in safelight_assets.split(",") if a.strip())
     sealed = await request.body()
     job, ticket = await ctx.desk.submit(

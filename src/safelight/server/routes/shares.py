@@ -111,13 +111,14 @@ async def create_share(body: ShareIn, ctx: Ctx, member: Sharer) -> ShareOut:
         passphrase_salt=unb64(body.passphrase_salt) if body.passphrase_salt is not None else None,
         expires_at=ctx.clock.now() + timedelta(days=body.expires_days),
     )
-    return share_out(share)
+    return share_out(share, await ctx.desk.name_of(share.person))
 
 
 @router.get("/shares", operation_id="listShares")
 async def list_shares(ctx: Ctx, member: Sharer) -> ShareList:
     """The shares that the caller made and that have not ended."""
-    return ShareList(shares=[share_out(s) for s in await ctx.desk.shares(member.account.id)])
+    found = await ctx.desk.shares(member.account.id)
+    return ShareList(shares=[share_out(s, await ctx.desk.name_of(s.person)) for s in found])
 
 
 @router.get("/shares/received", operation_id="listReceivedShares")
