@@ -228,7 +228,7 @@ async def check_shown(desk: Desk, told: dict[str, str]) -> None:
         live = await desk.records.shares.live(told["shared"], desk.clock.now())
         check("a revoked share is over", holds="revoked" not in told or live is None)
         if "revoking" not in told:
-            opened, _ = await desk.open_share(told["shared"], "ab" * 32)
+            opened, *_ = await desk.open_share(told["shared"], "ab" * 32)
             check("a share has its bundle", holds=opened.bundle == b"bundle")
 
 

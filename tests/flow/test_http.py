@@ -9,6 +9,7 @@ import socket
 import threading
 import time
 import zipfile
+from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,8 +18,9 @@ import httpx
 import pytest
 from PIL import Image
 
-from people import PASSWORD, Person, join
+from people import PASSWORD, Person, join, publish, share
 from running import Running
+from safelight.ids import b64
 
 CANARY = "violet-canary-8812"
 SMALL: dict[str, Any] = {
@@ -278,6 +280,107 @@ def test_the_description_and_its_page(http: httpx.Client):
     assert "script" not in page.headers["content-security-policy"].split("script-src")[0]
     assert "http://" not in page.text.replace(str(http.base_url), "")
     assert "https://" not in page.text
+
+
+CARRIERS = {
+    "assets": {"getThumbs", "getAssetPart", "export"},
+    "shares": {"openShare", "openReceivedShare"},
+    "publications": {"getPublicPicture"},
+    "jobs": {"createJob", "getJob", "followJob"},
+}
+"""The operations whose answers carry pictures, plain or sealed."""
+
+
+def described(http: httpx.Client) -> dict[str, tuple[str, str, list[dict[str, Any]]]]:
+    """Method, path and the answers that may have a body, of every operation, by its id."""
+    return {
+        operation["operationId"]: (
+            method.upper(),
+            path,
+            [answer for status, answer in operation["responses"].items() if status < "300"],
+        )
+        for path, operations in http.get("/api/openapi.json").json()["paths"].items()
+        for method, operation in operations.items()
+    }
+
+
+def test_what_is_not_our_json_describes_the_two_headers(http: httpx.Client):
+    """Vault segments are the only bytes without: they hold no picture."""
+    without = set()
+    for name, (_, _, answers) in described(http).items():
+        for answer in answers:
+            forms = set(answer.get("content", ())) - {"application/json"}
+            if forms and set(answer.get("headers", ())) != {
+                "Safelight-Protection", "Safelight-Retention"
+            }:  # fmt: skip
+                without.add(name)
+    assert without == {"getSegment"}
+
+
+def states(answer: httpx.Response) -> bool:
+    """Whether an answer says who may have seen its pictures, and who keeps them."""
+    known = {"sealed", "transit", "public"}, {"none", "owner", "public"}
+    if answer.headers["content-type"] != "application/json":
+        names = ("safelight-protection", "safelight-retention")
+        return all(answer.headers.get(n) in words for n, words in zip(names, known, strict=True))
+    body = answer.json()
+    parts = body["stated"].values() if "stated" in body else [body]
+    if "thumbs" in body and set(body["stated"]) != set(body["thumbs"]):
+        return False
+    return all(p["protection"] in known[0] and p["retention"] in known[1] for p in parts)
+
+
+def test_every_answer_with_a_picture_states_protection_and_retention(
+    http: httpx.Client, server: Running, anna: Person, tmp_path: Path
+):
+    """Every operation is called; what carries a picture is found by the picture's bytes."""
+    bert = join(server.url, "bert", tmp_path)
+    body = {"recipe": SMALL, "retention": "owner"}
+    taken = http.post("/api/v1/jobs", json=body, headers=anna.headers).json()
+    job = poll(http, taken["job"]["id"], anna.headers)
+    asset, token = job["job"]["assets"][0], b"\x09" * 32
+    to_bert = {"asset": asset, "bundle": b64(b"a bundle"), "person": "bert"}
+    given = http.post("/api/v1/shares", json=to_bert, headers=anna.headers)
+    ids = {
+        "job": job["job"]["id"],
+        "asset": asset,
+        "publication": publish(http, anna),
+        "part": "thumb",
+    }
+    shares = {"openShare": share(http, anna, asset, token), "openReceivedShare": given.json()["id"]}
+    bodies = {
+        "getThumbs": {"ids": [asset]},
+        "openShare": {"access_token": b64(token)},
+        "createJob": body | {"retention": "none", "wait": True},
+    }
+    pictures = {
+        base64.b64decode(job["result"]["pictures"][0]["b64"]),
+        base64.b64decode(job["reply"]),
+        http.get(f"/api/v1/publications/{ids['publication']}/picture").content,
+        *(
+            http.get(f"/api/v1/assets/{asset}/{part}", headers=anna.headers).content
+            for part in ("full", "thumb")
+        ),
+    }
+    needles = [form for data in pictures for form in (data, b64(data).encode())]
+
+    found, called = set(), 0
+    for name, (method, path, _) in described(http).items():
+        if method != "GET" and name not in bodies:
+            continue  # what changes something answers with a few fields
+        named = ids | {"share": shares.get(name, "shr_none")}
+        where = path.format_map(defaultdict(lambda: "none", named))
+        who = bert if name == "openReceivedShare" else anna
+        answer = http.request(method, where, headers=who.headers, json=bodies.get(name))
+        called += 1
+        if answer.is_success and any(needle in answer.content for needle in needles):
+            assert states(answer), name
+            if name in CARRIERS["shares"]:
+                assert answer.json()["protection"] == "transit", "as the asset was made"
+            found.add(name)
+    assert found == set().union(*CARRIERS.values())
+    assert called > 30
+    bert.studio.close()
 
 
 def test_no_word_reached_the_log(server: Running):

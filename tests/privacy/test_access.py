@@ -270,7 +270,7 @@ def test_lists_show_only_ones_own(world: World, caller: str):
     assert world.owned["session"] not in {s["id"] for s in sessions}
     body = {"ids": [world.owned["asset"], new_id("ast")]}
     thumbs = world.http.post("/api/v1/assets/thumbs", headers=headers, json=body)
-    assert thumbs.json() == {"thumbs": {}}
+    assert thumbs.json() == {"thumbs": {}, "stated": {}}
     deleted = world.http.post("/api/v1/assets/delete", headers=headers, json=body)
     assert set(deleted.json()["results"].values()) == {"not-found"}
 

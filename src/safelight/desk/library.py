@@ -51,20 +51,20 @@ class Library(Finishing):
         kept = await self._kept(account, asset)
         return kept.asset, await self.blobs.get(f"{kept.blob}-{part}")
 
-    async def thumbs(self, account: str, assets: Sequence[str]) -> dict[str, bytes]:
-        """The sealed thumbs of those of the assets that the account has."""
+    async def thumbs(self, account: str, assets: Sequence[str]) -> list[tuple[Asset, bytes]]:
+        """Those of the assets that the account has, each with its sealed thumb."""
         found = await self.records.assets.several(account, list(dict.fromkeys(assets)))
         gate = asyncio.Semaphore(_AT_ONCE)
 
-        async def fetch(kept: Kept) -> tuple[str, bytes | None]:
+        async def fetch(kept: Kept) -> tuple[Asset, bytes | None]:
             async with gate:
                 try:
-                    return kept.asset.id, await self.blobs.get(f"{kept.blob}-thumb")
+                    return kept.asset, await self.blobs.get(f"{kept.blob}-thumb")
                 except NotFoundError:
-                    return kept.asset.id, None  # erased between the two reads
+                    return kept.asset, None  # erased between the two reads
 
         fetched = await asyncio.gather(*(fetch(kept) for kept in found))
-        return {asset: data for asset, data in fetched if data is not None}
+        return [(asset, data) for asset, data in fetched if data is not None]
 
     async def put_asset(self, account: str, sealed: SealedAsset) -> Asset:
         """Keep something that the client made and sealed: an upload or a project.

@@ -9,7 +9,7 @@ from datetime import datetime
 from safelight.desk.vaults import Vaults
 from safelight.errors import NotFoundError, RequestError
 from safelight.ids import new_id
-from safelight.records import Account, Share
+from safelight.records import Account, Asset, Share
 from safelight.vault.opaque import account_name
 
 MAX_BUNDLE_BYTES = 64 * 1024
@@ -76,8 +76,8 @@ class Shares(Vaults):
                 found.append((replace(share, bundle=bundle), sender.name))
         return found
 
-    async def open_share(self, share: str, access_sha256: str) -> tuple[Share, bytes]:
-        """The bundle and the sealed full picture, for whoever has the link.
+    async def open_share(self, share: str, access_sha256: str) -> tuple[Share, Asset, bytes]:
+        """The bundle, the asset and its sealed full picture, for whoever has the link.
 
         Raises :class:`NotFoundError` alike for a missing, ended or revoked share and a wrong token.
         """
@@ -88,7 +88,7 @@ class Shares(Vaults):
             raise NotFoundError(_GONE)
         return await self._opened(found)
 
-    async def open_received(self, account: str, share: str) -> tuple[Share, bytes]:
+    async def open_received(self, account: str, share: str) -> tuple[Share, Asset, bytes]:
         """The same, for the person that a share names."""
         found = await self.records.shares.live(share, self.clock.now())
         if found is None or found.person != account:
@@ -102,14 +102,14 @@ class Shares(Vaults):
         # A crash before this leaves a bundle that nobody is handed, which is swept.
         await self.keys_store.erase(shares=[share])
 
-    async def _opened(self, share: Share) -> tuple[Share, bytes]:
+    async def _opened(self, share: Share) -> tuple[Share, Asset, bytes]:
         bundle = await self.keys_store.bundle(share.id)
         kept = await self.records.assets.get(share.account, share.asset)
         if bundle is None or kept is None:
             raise NotFoundError(_GONE)
         full = await self.blobs.get(f"{kept.blob}-full")
         await self.records.shares.count_opened(share.id)
-        return replace(share, bundle=bundle), full
+        return replace(share, bundle=bundle), kept.asset, full
 
     async def _named(self, person: str) -> Account:
         if person.startswith("acc_"):

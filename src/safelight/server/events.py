@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from typing import Any, Protocol
 
 from starlette.responses import StreamingResponse
@@ -89,11 +89,16 @@ async def _next(source: AsyncIterator[Numbered]) -> Numbered | None:
 
 
 class EventStream(StreamingResponse):
-    """The answer of an events route."""
+    """The answer of an events route; ``headers`` are added to its own."""
 
-    def __init__(self, source: AsyncIterator[Numbered], closing: asyncio.Event) -> None:
+    def __init__(
+        self,
+        source: AsyncIterator[Numbered],
+        closing: asyncio.Event,
+        headers: Mapping[str, str],
+    ) -> None:
         super().__init__(
             wire(source, closing),
             media_type="text/event-stream",
-            headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
+            headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no", **headers},
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
+from typing import Any
 
 API_POLICY = "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
 
@@ -28,7 +29,21 @@ ALWAYS: dict[str, str] = {
 HSTS = ("Strict-Transport-Security", "max-age=31536000; includeSubDomains")
 TRUSTED_TYPES = ("svelte-trusted-html", "safelight")
 
+STATED: dict[str, Any] = {
+    name: {"required": True, "schema": {"type": "string"}, "description": text}
+    for name, text in (
+        ("Safelight-Protection", "`sealed`, `transit` or `public`."),
+        ("Safelight-Retention", "`none`, `owner` or `public`."),
+    )
+}
+"""The description of :func:`stated`."""
+
 _INLINE = re.compile(r"<(script|style)([^>]*)>(.*?)</\1>", re.DOTALL | re.IGNORECASE)
+
+
+def stated(protection: str, retention: str) -> dict[str, str]:
+    """What an answer says that carries a picture and is not JSON of ours."""
+    return {"Safelight-Protection": protection, "Safelight-Retention": retention}
 
 
 def _hash(text: str) -> str:

@@ -170,6 +170,13 @@ class AssetOut(Out):
     envelope: str | None
 
 
+class Stated(Out):
+    """What holds for one picture of an answer with several."""
+
+    protection: Protection
+    retention: Retention
+
+
 class ShareOut(Out):
     """A share, for the one who made it."""
 

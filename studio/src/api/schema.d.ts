@@ -2511,16 +2511,14 @@ export interface components {
             passphrase_salt: string | null;
             /**
              * Protection
-             * @default sealed
-             * @constant
+             * @enum {string}
              */
-            protection: "sealed";
+            protection: "sealed" | "transit" | "public";
             /**
              * Retention
-             * @default owner
-             * @constant
+             * @enum {string}
              */
-            retention: "owner";
+            retention: "none" | "owner" | "public";
         };
         /**
          * SignInFinish
@@ -4261,6 +4259,10 @@ export interface operations {
             /** @description Successful Response */
             200: {
                 headers: {
+                    /** @description `sealed`, `transit` or `public`. */
+                    "Safelight-Protection": string;
+                    /** @description `none`, `owner` or `public`. */
+                    "Safelight-Retention": string;
                     [name: string]: unknown;
                 };
                 content: {

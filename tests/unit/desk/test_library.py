@@ -63,9 +63,10 @@ async def test_nobody_else_reads_or_deletes(desk: Desk, anna: Account, bert: Acc
     for read in (desk.asset(bert.id, asset), desk.asset_part(bert.id, asset, "full")):
         with pytest.raises(NotFoundError):
             await read
-    assert await desk.thumbs(bert.id, [asset]) == {}
+    assert await desk.thumbs(bert.id, [asset]) == []
     assert not await desk.delete_asset(bert.id, asset)
-    assert (await desk.thumbs(anna.id, [asset, "ast_none"])) == {asset: sealed_asset(asset).thumb}
+    [(found, thumb)] = await desk.thumbs(anna.id, [asset, "ast_none"])
+    assert (found.id, thumb) == (asset, sealed_asset(asset).thumb)
     with pytest.raises(RequestError):
         await desk.asset_part(anna.id, asset, "envelope")
 
@@ -181,7 +182,8 @@ async def test_shares_by_link_and_by_person(
         return made.id
 
     link, named = await share(access_sha256="ab" * 32), await share(person="bert")
-    opened, full = await desk.open_share(link, "ab" * 32)
+    opened, about, full = await desk.open_share(link, "ab" * 32)
+    assert (about.id, about.protection) == (asset, "sealed")
     assert (opened.bundle, opened.passphrase_salt) == (b"bundle", b"salt")
     assert full == sealed_asset(asset).full
     for wrong in (desk.open_share(link, "cd" * 32), desk.open_share(named, "0" * 64)):
@@ -189,7 +191,7 @@ async def test_shares_by_link_and_by_person(
             await wrong
     [(received, sender)] = await desk.received_shares(bert.id)
     assert (received.id, received.bundle, sender) == (named, b"bundle", "anna")
-    assert (await desk.open_received(bert.id, named))[1] == full
+    assert (await desk.open_received(bert.id, named))[2] == full
     for wrong in (desk.open_received(anna.id, named), desk.open_received(bert.id, link)):
         with pytest.raises(NotFoundError):
             await wrong

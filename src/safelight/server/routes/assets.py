@@ -11,8 +11,9 @@ from safelight.errors import NotFoundError, TooLargeError
 from safelight.ids import b64, check_id, unb64
 from safelight.records import SealedAsset
 from safelight.server.auth import Ctx, Librarian, SignedIn
+from safelight.server.headers import STATED, stated
 from safelight.server.routes.jobs import as_id
-from safelight.server.shapes import AssetOut, Empty, Id, In, Out, Visibility
+from safelight.server.shapes import AssetOut, Empty, Id, In, Out, Stated, Visibility
 from safelight.server.views import asset_out
 
 router = APIRouter(prefix="/api/v1/assets", tags=["assets"])
@@ -20,7 +21,10 @@ MAX_BATCH = 128
 AGE = "application/age"
 Part = Literal["full", "thumb", "meta"]
 _AGE_ANSWER: dict[int | str, dict[str, Any]] = {
-    200: {"content": {AGE: {"schema": {"type": "string", "format": "binary"}}}}
+    200: {
+        "headers": STATED,
+        "content": {AGE: {"schema": {"type": "string", "format": "binary"}}},
+    }
 }
 Ids = Annotated[list[Id], Field(min_length=1, max_length=MAX_BATCH)]
 
@@ -42,6 +46,8 @@ class Thumbs(Out):
     """Sealed thumbs by id, base64. Ids that are not the caller's are left out."""
 
     thumbs: dict[str, str]
+    stated: dict[str, Stated]
+    """For each of them, by id."""
 
 
 class Deleted(Out):
@@ -70,7 +76,13 @@ async def get_thumbs(body: AssetIds, ctx: Ctx, member: Librarian) -> Thumbs:
     """Many sealed thumbs at once."""
     ids = [as_id("ast", i) for i in body.ids]
     found = await ctx.desk.thumbs(member.account.id, ids)
-    return Thumbs(thumbs={i: b64(data) for i, data in found.items()})
+    return Thumbs(
+        thumbs={asset.id: b64(data) for asset, data in found},
+        stated={
+            asset.id: Stated(protection=asset.protection, retention=asset.retention)
+            for asset, _ in found
+        },
+    )
 
 
 @router.post("/delete", operation_id="deleteAssets")
@@ -112,14 +124,7 @@ async def get_asset(asset: str, ctx: Ctx, member: Librarian) -> AssetOut:
 async def get_asset_part(asset: str, part: Part, ctx: Ctx, member: Librarian) -> Response:
     """One sealed object of an asset."""
     found, data = await ctx.desk.asset_part(member.account.id, as_id("ast", asset), part)
-    return Response(
-        data,
-        media_type=AGE,
-        headers={
-            "Safelight-Protection": found.protection,
-            "Safelight-Retention": found.retention,
-        },
-    )
+    return Response(data, media_type=AGE, headers=stated(found.protection, found.retention))
 
 
 @router.delete("/{asset}", operation_id="deleteAsset")

@@ -9,10 +9,14 @@ from starlette.responses import StreamingResponse
 
 from safelight.server.auth import Ctx, SignedIn
 from safelight.server.export_zip import export_stream
+from safelight.server.headers import STATED, stated
 
 router = APIRouter(prefix="/api/v1", tags=["export"])
 _ZIP: dict[int | str, dict[str, Any]] = {
-    200: {"content": {"application/zip": {"schema": {"type": "string", "format": "binary"}}}}
+    200: {
+        "headers": STATED,
+        "content": {"application/zip": {"schema": {"type": "string", "format": "binary"}}},
+    }
 }
 
 
@@ -22,5 +26,8 @@ async def export(ctx: Ctx, member: SignedIn) -> StreamingResponse:
     return StreamingResponse(
         export_stream(ctx, member.account),
         media_type="application/zip",
-        headers={"Content-Disposition": 'attachment; filename="safelight-export.zip"'},
+        headers={
+            "Content-Disposition": 'attachment; filename="safelight-export.zip"',
+            **stated("sealed", "owner"),  # every file in it is sealed, however it was asked for
+        },
     )

@@ -15,6 +15,7 @@ from safelight.records import CostHeader, Job
 from safelight.server.auth import Anyone, Caller, Ctx, Generator, check_scope
 from safelight.server.context import Context
 from safelight.server.events import EventStream, read_event_id
+from safelight.server.headers import STATED, stated
 from safelight.server.limits import GUEST
 from safelight.server.plain import PlainResult, make_plain, plain_result
 from safelight.server.shapes import JobOut, Out, Protection, Retention
@@ -162,7 +163,9 @@ async def cancel_job(job: str, ctx: Ctx, caller: Anyone, ticket: Ticket = None) 
     operation_id="followJob",
     status_code=200,
     response_class=EventStream,
-    responses={200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}}},
+    responses={
+        200: {"headers": STATED, "content": {"text/event-stream": {"schema": {"type": "string"}}}}
+    },
 )
 async def follow_job(
     job: str,
@@ -177,7 +180,11 @@ async def follow_job(
     `cancelled`.
     """
     found = await _own(ctx, caller, job, ticket)
-    return EventStream(ctx.desk.events(found.id, read_event_id(last_event_id)), ctx.closing)
+    return EventStream(
+        ctx.desk.events(found.id, read_event_id(last_event_id)),
+        ctx.closing,
+        stated(found.protection, found.retention),
+    )
 
 
 async def _own(ctx: Context, caller: Caller, job: str, ticket: str | None) -> Job:

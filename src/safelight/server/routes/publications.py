@@ -9,6 +9,7 @@ from fastapi import APIRouter, File, Form, Query, Response, UploadFile
 
 from safelight.pictures import clean
 from safelight.server.auth import Ctx, Publisher
+from safelight.server.headers import STATED, stated
 from safelight.server.routes.jobs import as_id
 from safelight.server.shapes import Empty, Out, OwnPublicationOut, PublicationOut
 from safelight.server.views import own_publication_out, publication_out
@@ -16,7 +17,10 @@ from safelight.server.views import own_publication_out, publication_out
 router = APIRouter(prefix="/api/v1", tags=["publications"])
 MAX_WORDS = 500
 _PICTURE: dict[int | str, dict[str, Any]] = {
-    200: {"content": {"image/*": {"schema": {"type": "string", "format": "binary"}}}}
+    200: {
+        "headers": STATED,
+        "content": {"image/*": {"schema": {"type": "string", "format": "binary"}}},
+    }
 }
 
 
@@ -97,8 +101,7 @@ async def get_public_picture(publication: str, ctx: Ctx) -> Response:
         headers={
             "Cache-Control": "public, max-age=60",
             "Content-Security-Policy": "default-src 'none'; sandbox",
-            "Safelight-Protection": "public",
-            "Safelight-Retention": "public",
+            **stated("public", "public"),
         },
     )
 

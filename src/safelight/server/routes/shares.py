@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import Annotated, Literal
+from typing import Annotated
 
 from fastapi import APIRouter, Path
 from pydantic import Field, StringConstraints
 
 from safelight.errors import RequestError
 from safelight.ids import b64, sha256_hex, unb64
-from safelight.records import Share
+from safelight.records import Asset, Share
 from safelight.server.auth import Anyone, Ctx, Sharer, SignedIn
 from safelight.server.limits import PEOPLE, SHARE
 from safelight.server.routes.jobs import as_id
@@ -21,6 +21,8 @@ from safelight.server.shapes import (
     In,
     Name,
     Out,
+    Protection,
+    Retention,
     ShareOut,
     SmallB64,
 )
@@ -66,8 +68,8 @@ class SharedOut(Out):
     """The sealed picture, base64."""
     passphrase_salt: str | None
     expires_at: datetime
-    protection: Literal["sealed"] = "sealed"
-    retention: Literal["owner"] = "owner"
+    protection: Protection
+    retention: Retention
 
 
 class ReceivedOut(Out):
@@ -142,8 +144,7 @@ async def list_received(ctx: Ctx, member: Sharer) -> ReceivedList:
 @router.get("/shares/received/{share}", operation_id="openReceivedShare")
 async def open_received(share: str, ctx: Ctx, member: Sharer) -> SharedOut:
     """Open a share that names the caller."""
-    found, full = await ctx.desk.open_received(member.account.id, as_id("shr", share))
-    return _shared(found, full)
+    return _shared(*await ctx.desk.open_received(member.account.id, as_id("shr", share)))
 
 
 @router.delete("/shares/{share}", operation_id="revokeShare")
@@ -157,10 +158,8 @@ async def revoke_share(share: str, ctx: Ctx, member: Sharer) -> Empty:
 async def open_share(share: str, body: ShareOpen, ctx: Ctx, caller: Anyone) -> SharedOut:
     """Open a share by link. A missing, ended or revoked share and a wrong token answer alike."""
     ctx.limiter.hit(SHARE, caller.address)
-    found, full = await ctx.desk.open_share(
-        as_id("shr", share), sha256_hex(unb64(body.access_token))
-    )
-    return _shared(found, full)
+    token = sha256_hex(unb64(body.access_token))
+    return _shared(*await ctx.desk.open_share(as_id("shr", share), token))
 
 
 @router.get("/people/{name}", operation_id="getPerson")
@@ -178,7 +177,7 @@ async def get_person(
     )
 
 
-def _shared(share: Share, full: bytes) -> SharedOut:
+def _shared(share: Share, asset: Asset, full: bytes) -> SharedOut:
     salt = share.passphrase_salt
     return SharedOut(
         id=share.id,
@@ -187,4 +186,6 @@ def _shared(share: Share, full: bytes) -> SharedOut:
         full=b64(full),
         passphrase_salt=b64(salt) if salt is not None else None,
         expires_at=share.expires_at,
+        protection=asset.protection,
+        retention=asset.retention,
     )
