@@ -31,12 +31,19 @@ from deskwork import (
     until_end,
 )
 from safelight.desk import Desk
-from safelight.ids import FixedClock, new_id
+from safelight.ids import FixedClock, new_id, sha256_hex
 from safelight.records import Account, Job
 from safelight.store import durable
 from safelight.store.blobs import PARTS
+from safelight.vault.identity import Identity, OwnerKeys
+from safelight.vault.notes import make_owner_note
 
 JOBS = 3
+KEYS = OwnerKeys(Identity.from_seed(bytes(range(32))), bytes(range(32)))
+NEW_KEYS = OwnerKeys(Identity.from_seed(bytes(range(1, 33))), bytes(range(32)), KEYS.identities)
+FILES = {"password": b"password file", "recovery": b"recovery file"}
+NEW_FILES = {"password": b"new password file", "recovery": b"new recovery file"}
+REWRAPPED = b"an envelope wrapped anew"
 PICTURE = b"a plain picture"
 
 
@@ -65,7 +72,9 @@ async def open_now(home: Path) -> Desk:
 async def prepare(home: Path) -> None:
     """A home with one account and two kept assets."""
     desk = await open_now(home)
-    anna = await add_account(desk)
+    anna = await add_account(
+        desk, owner_recipient=KEYS.recipient, signing_key=KEYS.signing_public_hex
+    )
     for i in range(2):
         asset = await desk.put_asset(anna.id, sealed_asset(kind="upload"))
         Diary(home).note(f"kept{i}", asset.id)
@@ -118,6 +127,7 @@ async def live(home: Path) -> None:
     diary.note("unpublishing")
     await desk.unpublish(anna.id, shown.id)
     diary.note("unpublished")
+    await rotate(desk, anna, told["kept0"], diary)
     for name, asset in (("kept1", told["kept1"]), ("job0", plan["job0"])):
         diary.note(f"deleting-{name}")
         await desk.delete_asset(anna.id, asset)
@@ -140,6 +150,23 @@ async def live(home: Path) -> None:
     assert await until_end(desk, hidden.id) == "done"
     diary.note("off-the-record")
     await desk.close()
+
+
+async def rotate(desk: Desk, anna: Account, asset: str, diary: Diary) -> None:
+    """New owner keys, as a client brings them."""
+    diary.note("rewrapping-files")
+    await desk.rewrap_files(
+        anna.id, password_file=NEW_FILES["password"], recovery_file=NEW_FILES["recovery"]
+    )
+    diary.note("rewrapped-files")
+    diary.note("announcing")
+    note = make_owner_note(NEW_KEYS)
+    await desk.announce_owner(anna, NEW_KEYS.recipient, note, keep_session=None)
+    diary.note("announced")
+    before = sha256_hex(sealed_asset(asset).envelope)
+    diary.note("rewrapping")
+    await desk.rewrap_envelopes(anna.id, {asset: (before, REWRAPPED)})
+    diary.note("rewrapped")
 
 
 class WrongError(Exception):
@@ -182,6 +209,7 @@ async def look(home: Path) -> dict[str, Any]:
     most = done + ("off-the-record-begun" in told)
     check(f"{billed} billed, {least} to {most} made", holds=least <= billed <= most)
     await check_library(desk, anna, plan, told)
+    await check_rotation(desk, anna, told)
     await check_shown(desk, told)
     swept = await desk.sweep(orphan_age=timedelta(0))
     await check_no_orphans(desk, anna)
@@ -203,6 +231,10 @@ async def check_library(
     check("no kept asset is lost", holds=wanted <= listed.keys())
     for asset, envelope in listed.items():
         versions = [sealed_asset(asset)]
+        if asset == told["kept0"]:
+            anew = sealed_asset(asset, envelope=REWRAPPED)
+            versions += [anew] if "rewrapping" in told else []
+            versions = [anew] if "rewrapped" in told else versions
         if asset == plan["project"]:
             versions = [sealed_asset(asset, size=v * 100) for v in (1, 2)]
             if "put2" in told:
@@ -213,6 +245,18 @@ async def check_library(
             for v in versions
         )
         check("a listed asset is whole", holds=whole)
+
+
+async def check_rotation(desk: Desk, anna: Account, told: dict[str, str]) -> None:
+    """The former keys as a whole, or the new ones; whichever was promised."""
+    files = await desk.vault_files(anna.id)
+    check("unlock files go together", holds=files in (FILES, NEW_FILES))
+    check("new files stay", holds="rewrapped-files" not in told or files == NEW_FILES)
+    check("files change when told to", holds="rewrapping-files" in told or files == FILES)
+    new = anna.owner_recipient == NEW_KEYS.recipient
+    check("an account has its note", holds=new == (anna.owner_note is not None))
+    check("a recipient stays", holds=new or "announced" not in told)
+    check("a recipient changes when told to", holds=not new or "announcing" in told)
 
 
 async def check_shown(desk: Desk, told: dict[str, str]) -> None:

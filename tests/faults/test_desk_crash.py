@@ -72,7 +72,7 @@ def told(kills: int, victim: Victim) -> str:
 WRITES = {
     "submit", "finish", "envelopes", "blob", "publish", "unpublish", "bundle", "share", "revoke",
     "erase-mark", "erase-keys", "blob-delete", "erase-rows", "asset", "asset-replace", "cancelled",
-    "claim", "bill",
+    "claim", "bill", "rewrap-files", "rotate", "rewrap",
 }  # fmt: skip
 
 
