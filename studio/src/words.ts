@@ -396,7 +396,7 @@ export const words = {
   },
   admin: {
     title: 'Admin',
-    text: 'People, plans and health. There is no way to open a private picture here, and none to add one.',
+    text: 'People, plans and health. Nothing here opens a private picture.',
     people: 'People',
     name: 'Name',
     role: 'Role',
