@@ -156,8 +156,9 @@ async def rotate(desk: Desk, anna: Account, asset: str, diary: Diary) -> None:
     """New owner keys, as a client brings them."""
     diary.note("rewrapping-files")
     await desk.rewrap_files(
-        anna.id, password_file=NEW_FILES["password"], recovery_file=NEW_FILES["recovery"]
-    )
+        anna.id, password_file=NEW_FILES["password"], recovery_file=NEW_FILES["recovery"],
+        keep_session=None,
+    )  # fmt: skip
     diary.note("rewrapped-files")
     diary.note("announcing")
     note = make_owner_note(NEW_KEYS)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -86,13 +87,15 @@ def _add(args: argparse.Namespace) -> int:
             for path in args.files:
                 asset = studio.upload(_read(path), words=args.words)
                 added.append(asset)
+                if not args.json:
+                    print(asset, flush=True)
     except (PictureError, TooLargeError) as error:
         # Which one it was, by its place and not by its name.
         message = f"file {len(added) + 1} of {len(args.files)}: {error.message}"
         raise type(error)(message, hint=error.hint) from None
     finally:
-        if added:
-            show({"added": added}, as_json=args.json, plain="\n".join(added))
+        if added and args.json:
+            print(json.dumps({"added": added}))
     return 0
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -17,24 +18,32 @@ from safelight.errors import BusyError
 
 WAIT_SECONDS = 10.0
 _LOOK_SECONDS = 0.02
+_BUSY = "another command works on this profile"
 
 
 class Alone:
     """A lock that is one file; it may be taken again by who holds it.
 
-    The kernel frees it when its process ends, however that ends. Not for several threads.
+    The kernel frees it when its process ends, however that ends. Threads wait for each other too.
     """
 
     def __init__(self, path: Path, *, sleep: Callable[[float], None] = time.sleep) -> None:
         self._path = path
         self._sleep = sleep
+        self._thread = threading.RLock()
         self._file: int | None = None
         self._depth = 0
 
     def __enter__(self) -> None:
         """Raises :class:`BusyError` if somebody else keeps it for ten seconds."""
-        if self._depth == 0:
-            self._file = self._take()
+        if not self._thread.acquire(timeout=WAIT_SECONDS):
+            raise BusyError(_BUSY)
+        try:
+            if self._depth == 0:
+                self._file = self._take()
+        except BaseException:
+            self._thread.release()
+            raise
         self._depth += 1
 
     def __exit__(
@@ -47,6 +56,7 @@ class Alone:
         if self._depth == 0 and self._file is not None:
             os.close(self._file)
             self._file = None
+        self._thread.release()
 
     def _take(self) -> int:
         self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -58,7 +68,7 @@ class Alone:
             except OSError:
                 if waited >= WAIT_SECONDS:
                     os.close(file)
-                    raise BusyError("another command works on this profile") from None
+                    raise BusyError(_BUSY) from None
                 self._sleep(_LOOK_SECONDS)
                 waited += _LOOK_SECONDS
             else:

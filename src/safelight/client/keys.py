@@ -84,6 +84,14 @@ def pin_owner(link: Link, code: str) -> None:
     link.profile.pin_key_owner(link.origin, mine, spelt)
 
 
+def pinned_owner(link: Link) -> str | None:
+    """The pinned owner's verification code of the API key in use; None before the first sight."""
+    if link.api_key is None:
+        return None
+    mine = identity.key_identity(link.api_key.reveal()).recipient
+    return dict(link.pins().key_owners).get(mine)
+
+
 def owner_code(record: KeyRecord) -> str:
     """The verification code of the owner that a record names."""
     return identity.verification_code(record.owner_recipient, record.owner_signing_key)

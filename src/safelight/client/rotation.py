@@ -5,10 +5,11 @@ Note [rotation]
     what is still sealed to a former O, and each step may be cut off and done again:
 
     1. both unlock files are replaced by ones with the new keys, all others are erased: one
-       transaction, and the point of no return. Before it, nothing has changed.
+       transaction, and the point of no return. Before it, nothing has changed. Other sessions end,
+       so that no device with the former keys writes a file of its own.
     2. this device takes the new keys.
     3. the server is told the new recipient in a note that the owner signs. API keys end (their
-       records name the former O), and so do all other sessions. Unlocking does this by itself
+       records name the former O), and once more all other sessions. Unlocking does this by itself
        where it is missing.
     4. index segments are sealed to the new O, under a new head.
     5. key envelopes are sealed to the new O, some hundreds at a time.

@@ -113,7 +113,7 @@ class Studio:
     def verification_code(self) -> str:
         """Six groups of letters by which others know the caller's keys; a key tells its owner's."""
         if self.link.api_key is not None:
-            return keys.owner_code(keys.own_record(self.link)[1])
+            return keys.pinned_owner(self.link) or keys.owner_code(keys.own_record(self.link)[1])
         own = self.link.keys()
         return identity.verification_code(own.recipient, own.signing_public_hex)
 

@@ -66,10 +66,12 @@ class Vaults(Library):
         password_file: bytes,
         recovery_file: bytes,
         recovery_token_sha256: str | None = None,
+        keep_session: str | None,
     ) -> None:
         """Replace the unlock files of an owner whose keys changed; every other one is erased.
 
-        A passkey still signs in, and unlocks again when it is added anew.
+        A passkey still signs in, and unlocks again when it is added anew. Other sessions end: their
+        devices hold the former keys, and would put those into a new file.
         """
         files = {"password": password_file, "recovery": recovery_file}
         if not all(0 < len(file) <= MAX_FILE_BYTES for file in files.values()):
@@ -77,6 +79,8 @@ class Vaults(Library):
         # The point of no return of a rotation: Note [rotation] in the client.
         if not await self.keys_store.rewrap_files(account, files, recovery_token_sha256):
             raise NotFoundError("no such account")
+        # A crash before this leaves other sessions signed in until the owner's word comes.
+        await self.records.accounts.end_sessions(account, but=keep_session)
 
     async def announce_owner(
         self, account: Account, recipient: str, note: str, *, keep_session: str | None

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import stat
+import threading
+import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -153,6 +155,25 @@ def test_who_is_alone_may_be_so_again_and_others_wait(tmp_path: Path) -> None:
         raise ZeroDivisionError
     with first:
         pass
+
+
+def test_threads_of_one_process_wait_for_each_other_too(tmp_path: Path) -> None:
+    alone, count = Alone(tmp_path / "lock"), 0
+
+    def work() -> None:
+        nonlocal count
+        for _ in range(50):
+            with alone:
+                seen = count
+                time.sleep(0)  # another thread may run here
+                count = seen + 1
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert count == 200
 
 
 def test_a_former_recipient_gives_way_to_the_one_that_follows_it(profile: Profile) -> None:

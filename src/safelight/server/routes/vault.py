@@ -138,13 +138,16 @@ async def delete_unlock_file(method: Method, ctx: Ctx, member: SignedIn) -> Empt
 
 @router.post("/rewrap", operation_id="rewrapVault")
 async def rewrap_vault(body: RewrapIn, ctx: Ctx, member: SignedIn) -> Empty:
-    """Replace the unlock files after a change of the owner's keys; passkeys no longer unlock."""
+    """Replace the unlock files after a change of the owner's keys; passkeys no longer unlock, and
+    all other sessions end."""
     await check_proof(ctx, member, body.proof)
+    assert member.session is not None  # SignedIn takes no API key
     await ctx.desk.rewrap_files(
         member.account.id,
         password_file=unb64(body.password_file),
         recovery_file=unb64(body.recovery_file),
         recovery_token_sha256=body.recovery_token_sha256,
+        keep_session=member.session.id,
     )
     return Empty()
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from deskwork import add_account, later, sealed_asset
+from deskwork import add_account, later, make_session, sealed_asset
 from safelight.desk import Desk
 from safelight.errors import ConflictError, NotFoundError, RequestError
 from safelight.ids import FixedClock, new_id, sha256_hex
@@ -25,13 +25,20 @@ async def join(desk: Desk, keys: OwnerKeys) -> Account:
 async def test_the_files_of_former_keys_are_erased(desk: Desk, anna: Account) -> None:
     for method in ("passkey-psk_1", "device-d1"):
         await desk.put_vault_file(anna.id, method, b"former")
-    await desk.rewrap_files(anna.id, password_file=b"new pw", recovery_file=b"new rc")
+    own = make_session(anna.id)
+    await desk.records.accounts.add_session(own)
+    new = {"password_file": b"new pw", "recovery_file": b"new rc"}
+    await desk.rewrap_files(anna.id, **new, keep_session=own.id)
+    assert [s.id for s in await desk.sessions(anna.id)] == [own.id]
     assert await desk.vault_files(anna.id) == {"password": b"new pw", "recovery": b"new rc"}
     for wrong in (b"", bytes(70_000)):
         with pytest.raises(RequestError):
-            await desk.rewrap_files(anna.id, password_file=b"pw", recovery_file=wrong)
+            await desk.rewrap_files(
+                anna.id, password_file=b"pw", recovery_file=wrong, keep_session=None
+            )
     with pytest.raises(NotFoundError):
-        await desk.rewrap_files(new_id("acc"), password_file=b"a", recovery_file=b"b")
+        await desk.rewrap_files(new_id("acc"), **new, keep_session=None)
+    assert len(await desk.sessions(anna.id)) == 1
     assert await desk.vault_files(anna.id) == {"password": b"new pw", "recovery": b"new rc"}
 
 
