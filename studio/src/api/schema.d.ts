@@ -1092,7 +1092,8 @@ export interface paths {
         put?: never;
         /**
          * Rewrap Vault
-         * @description Replace the unlock files after a change of the owner's keys; passkeys no longer unlock.
+         * @description Replace the unlock files after a change of the owner's keys; passkeys no longer unlock, and
+         *     all other sessions end.
          */
         post: operations["rewrapVault"];
         delete?: never;
