@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable
 from pathlib import Path
 
@@ -51,6 +52,8 @@ def model(catalogue: Catalogue, tmp_path_factory: pytest.TempPathFactory) -> Cal
     def get(name: str) -> Model:
         if name not in made:
             made[name] = catalogue.add(build(name), name)
+            # A switch of models collects garbage; so it need not look at the libraries each time.
+            gc.freeze()
         return made[name]
 
     return get

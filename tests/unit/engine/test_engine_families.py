@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import tiny_models
-from drawing import draw, recipe
+from drawing import SIDE_PX, draw, recipe
 from safelight.catalogue import Model
 from safelight.engine import Engine
 from safelight.engine.output import encode
@@ -24,8 +24,9 @@ def test_a_family_draws_from_words_and_from_a_picture(
     entry = model(family)
     assert (entry.family, entry.form, entry.kind) == (family, "folder", "model")
 
+    side = recipe(entry).width_px
     first = draw(engine, recipe(entry))[0].pixels
-    assert first.shape == (64, 64, 3)
+    assert first.shape == (side, side, 3)
     assert first.dtype == np.uint8
     assert first.std() > 1
 
@@ -38,7 +39,7 @@ def test_a_family_draws_from_words_and_from_a_picture(
     key = sha256_hex(data)
     order = recipe(entry, task="image-to-image", init_image=key, strength=0.5)
     changed = draw(engine, order, {key: data})[0].pixels
-    assert changed.shape == (64, 64, 3)
+    assert changed.shape == (side, side, 3)
     assert not np.array_equal(changed, first)
 
 
@@ -66,7 +67,7 @@ def test_words_and_guidance_decide_the_picture(engine: Engine, model: GetModel) 
             recipe(entry, guidance=9.0),
             recipe(entry, seed=8),
             recipe(entry, steps=3),
-            recipe(entry, width_px=96),
+            recipe(entry, width_px=SIDE_PX * 2),
         )
     }
     assert len(drawn) == 7

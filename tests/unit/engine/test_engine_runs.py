@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from drawing import draw, recipe
+from drawing import SIDE_PX, draw, recipe
 from safelight.catalogue import Catalogue, Model
 from safelight.engine import Engine, Progress, open_engine
 from safelight.engine.output import encode
@@ -94,7 +94,7 @@ def test_models_are_switched(engine: Engine, model: GetModel) -> None:
 
 
 def test_strength_decides_how_much_of_the_picture_stays(engine: Engine, model: GetModel) -> None:
-    flat = np.full((64, 64, 3), (200, 30, 30), np.uint8)
+    flat = np.full((SIDE_PX, SIDE_PX, 3), (200, 30, 30), np.uint8)
     data = encode(flat, "image/png")
     key = sha256_hex(data)
     notes = Notes()
@@ -112,17 +112,18 @@ def test_strength_decides_how_much_of_the_picture_stays(engine: Engine, model: G
 
 @pytest.mark.parametrize("name", ["sd1", "sd1-inpaint"])
 def test_inpainting_keeps_what_the_mask_keeps(name: str, engine: Engine, model: GetModel) -> None:
-    flat = np.full((64, 64, 3), (200, 30, 30), np.uint8)
-    mask = np.zeros((64, 64, 3), np.uint8)
-    mask[:, 32:] = 255
+    flat = np.full((SIDE_PX, SIDE_PX, 3), (200, 30, 30), np.uint8)
+    mask = np.zeros((SIDE_PX, SIDE_PX, 3), np.uint8)
+    mask[:, SIDE_PX // 2 :] = 255
     files = {sha256_hex(d): d for d in (encode(flat, "image/png"), encode(mask, "image/png"))}
     init, hole = files
     order = recipe(
         model(name), task="inpaint", init_image=init, mask_image=hole, strength=1.0, steps=3
     )
     drawn = draw(engine, order, files)[0].pixels
-    assert np.array_equal(drawn[:, :32], flat[:, :32])
-    assert not np.array_equal(drawn[:, 32:], flat[:, 32:])
+    half = SIDE_PX // 2
+    assert np.array_equal(drawn[:, :half], flat[:, :half])
+    assert not np.array_equal(drawn[:, half:], flat[:, half:])
 
 
 def test_a_model_that_only_repaints_says_so(engine: Engine, model: GetModel) -> None:
@@ -146,7 +147,7 @@ def test_a_folder_saved_from_an_image_pipeline_draws_from_words(
 
 
 def test_input_pictures_are_needed_and_must_be_whole(engine: Engine, model: GetModel) -> None:
-    data = encode(np.zeros((64, 64, 3), np.uint8), "image/png")
+    data = encode(np.zeros((SIDE_PX, SIDE_PX, 3), np.uint8), "image/png")
     key = sha256_hex(data)
     order = recipe(model("sd1"), task="image-to-image", init_image=key, strength=1.0)
     with pytest.raises(RecipeError, match="1 input"):
@@ -226,7 +227,7 @@ def test_nothing_of_the_words_is_printed(
 
 
 def test_an_adapter_can_be_used_with_a_picture(engine: Engine, model: GetModel) -> None:
-    data = encode(np.full((64, 64, 3), 90, np.uint8), "image/png")
+    data = encode(np.full((SIDE_PX, SIDE_PX, 3), 90, np.uint8), "image/png")
     key = sha256_hex(data)
     order = recipe(model("sd1"), task="image-to-image", init_image=key, strength=1.0)
     plain = draw(engine, order, {key: data})[0].pixels
