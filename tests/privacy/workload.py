@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import httpx
-from rig import Rig
+from rig import Recorder, Rig
 
 from safelight.client.exchange import Wish, begin, submit
 from safelight.client.making import Watcher
@@ -202,6 +202,40 @@ def wrong(rig: Rig, who: People) -> None:
             rig.take(http.post("/api/v1/jobs", headers=headers, content=b"x"))
 
 
+# --- pictures of one's own, keys that keep, new keys ---
+
+
+def uploaded(rig: Rig, who: People) -> None:
+    """A file from outside, with a canary in its EXIF and its words; then a start from it."""
+    asset = who.anna.upload(rig.upload(), words=f"{rig.canary('uploadwords')} in summer")
+    digest, data = who.anna.input(asset)
+    rig.look_for(data)
+    more: dict[str, Any] = {"task": "image-to-image", "init_image": digest, "strength": 0.5}
+    sealed(rig, who.anna, retention="owner", inputs={digest: data}, **more)
+
+
+def kept_by_a_key(rig: Rig, who: People) -> None:
+    profile = rig.root / "clients" / f"program-{rig.jobs}"
+    with Studio(rig.url, profile, api_key=who.key, transport=Recorder(rig.answers)) as program:
+        sealed(rig, program, retention="owner")
+    assert who.anna.adopt() >= 1
+
+
+def rotated(rig: Rig, who: People) -> None:
+    """New owner keys, a new recovery code, a new API key."""
+
+    def keep(code: Secret[str]) -> str:
+        rig.scanner.add_text("recovery code", code.reveal())
+        return code.reveal()
+
+    former = who.anna.link.keys()
+    assert who.anna.rotate(who.password, keep_code=keep).new_keys
+    for keys in (former, who.anna.link.keys()):
+        rig.scanner.add_text("owner identity", keys.identity.text())
+    who.key = who.anna.create_key("a program", scopes=("generate",))[1]
+    rig.scanner.add_text("API key", who.key.reveal())
+
+
 # --- around a picture ---
 
 
@@ -272,7 +306,7 @@ QUICK: list[Callable[[Rig, People], None]] = [
 ]
 OFTEN: list[Callable[[Rig, People], None]] = [
     act for act in QUICK if not act.__name__.startswith("crashed")
-] + [kept_webp, cancelled, retried, plain_from_a_picture, deleted, library]
+] + [kept_webp, cancelled, retried, plain_from_a_picture, uploaded, kept_by_a_key, deleted, library]
 ALL: list[Callable[[Rig, People], None]] = [
     *QUICK,
     kept_webp,
@@ -283,6 +317,9 @@ ALL: list[Callable[[Rig, People], None]] = [
     broken,
     plain_from_a_picture,
     plain_crashed,
+    uploaded,
+    kept_by_a_key,
+    rotated,
     deleted,
     library,
     password_changed,
