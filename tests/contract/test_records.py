@@ -516,3 +516,18 @@ async def test_a_rotation_is_one_step_and_ends_keys_and_other_sessions(records: 
     assert len(await records.accounts.sessions(bert.id, NOON)) == 1
     assert not await records.accounts.rotate(anna, "age1other", "late", keep=own.id)
     assert await records.accounts.by_id(anna.id) == changed
+
+
+async def test_accounts_with_old_segments_are_found_with_their_heads(records: Records) -> None:
+    anna, bert = await add_account(records), await add_account(records, "bert")
+    for account, at in ((anna, NOON), (bert, LATER)):
+        for digest in ("aa" * 32, "bb" * 32):
+            assert await records.vaults.add_segment(account.id, digest, new_name(), at)
+        assert await records.vaults.put_head(account.id, 1, account.name.encode())
+    before = NOON + timedelta(hours=1)
+    assert await records.vaults.with_old_segments(before) == [(anna.id, b"anna")]
+    assert await records.vaults.with_old_segments(NOON) == []
+    dropped = await records.vaults.drop_segments(anna.id, ["aa" * 32], before)
+    assert len(dropped) == 1
+    assert [digest for digest, _ in await records.vaults.segments(anna.id)] == ["aa" * 32]
+    assert len(await records.vaults.segments(bert.id)) == 2
