@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import tempfile
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -13,6 +14,9 @@ from safelight.desk.fleet import FleetStatus, Listener, Outcome
 from safelight.ids import FixedClock, new_id, new_token, sha256_hex
 from safelight.records import Account, CostHeader, Job, SealedAsset, Session
 from safelight.settings import Settings
+from safelight.store.database import sqlite_url
+from safelight.store.keys import Keys
+from safelight.store.records import Records
 
 NOON = datetime(2026, 11, 28, 12, tzinfo=UTC)
 COST = CostHeader(model="ab" * 32, width_px=64, height_px=64, steps=2, count=1)
@@ -148,6 +152,23 @@ class ScriptedFleet:
 
     def status(self) -> FleetStatus:
         return FleetStatus(state="ready")
+
+
+_EMPTY: dict[str, bytes] = {}
+
+
+async def put_empty_databases(home: Path) -> None:
+    """Copy empty databases into a folder: making the tables takes far longer."""
+    if not _EMPTY:
+        with tempfile.TemporaryDirectory() as folder:
+            urls = {name: sqlite_url(Path(folder) / name) for name in ("records.db", "keys.db")}
+            for store in (Records(urls["records.db"]), Keys(urls["keys.db"])):
+                await store.open()
+                await store.close()
+            _EMPTY.update({name: (Path(folder) / name).read_bytes() for name in urls})
+    for name, data in _EMPTY.items():
+        (home / name).touch(mode=0o600)
+        (home / name).write_bytes(data)
 
 
 async def open_test_desk(home: Path, clock: FixedClock | None = None, **settings: Any) -> Desk:

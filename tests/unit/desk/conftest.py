@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from deskwork import NOON, ScriptedFleet, add_account, open_test_desk
+from deskwork import NOON, ScriptedFleet, add_account, open_test_desk, put_empty_databases
 from safelight.desk import Desk
 from safelight.ids import FixedClock
 from safelight.records import Account
@@ -20,6 +20,7 @@ def clock() -> FixedClock:
 
 @pytest.fixture
 async def desk(tmp_path: Path, clock: FixedClock) -> AsyncIterator[Desk]:
+    await put_empty_databases(tmp_path)
     found = await open_test_desk(tmp_path, clock)
     yield found
     await found.close()

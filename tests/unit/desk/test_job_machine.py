@@ -25,7 +25,7 @@ from hypothesis.stateful import (
     rule,
 )
 
-from deskwork import NOON, make_account, make_job, make_session
+from deskwork import NOON, make_account, make_job, make_session, put_empty_databases
 from safelight.errors import ConflictError
 from safelight.records import JOB_ENDED, Account, Job
 from safelight.store.blobs import new_name
@@ -60,6 +60,7 @@ class JobMachine(RuleBasedStateMachine):
         self.now = NOON
         self.model: dict[str, Expected] = {}
         self.charged = 0
+        self.run(put_empty_databases(self.home))
         self.records = Records(sqlite_url(self.home / "records.db"))
         self.run(self.records.open())
         account = make_account()
