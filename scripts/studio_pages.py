@@ -26,7 +26,12 @@ PAGES: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ("Explore", "What people made public, until they take it back.", ("explore",)),
     ("Account", "Ways in, devices, keys for programs, leaving.", ("account",)),
     ("Trust", "Made from the live settings of the server.", ("guest-trust",)),
-    ("Phone", "The same pages at 390 px.", ("phone-first", "phone-create", "phone-trust")),
+    ("Admin", "For the owner of a server: people, plans, health.", ("admin",)),
+    (
+        "Phone",
+        "The same pages at 390 px.",
+        ("phone-first", "phone-create", "phone-select", "phone-trust"),
+    ),
     ("Components", "Every component, at `/components` of any server.", ("components",)),
 )
 

@@ -366,7 +366,7 @@ export const words = {
     lock: 'Lock now',
     signOut: 'Sign out',
     appearance: 'Appearance',
-    themes: { dark: 'Darkroom', light: 'Daylight', system: 'As the system' },
+    themes: { dark: 'Darkroom', light: 'Daylight', system: 'System' },
   },
   trust: {
     title: 'Trust',
@@ -444,6 +444,7 @@ export const words = {
     unknown: 'Something went wrong here. Nothing was lost. Try again.',
     network: 'The server did not answer. Nothing was lost. Try again in a moment.',
     notFound: 'Nothing is at this address.',
+    notFoundText: 'The address is old or mistyped. Nothing of yours was changed.',
     notFoundAction: 'Go to Create',
     rollback: 'The server shows an older or shorter library than this browser has seen. Nothing was changed. Tell whoever runs the server.',
     fleetKey: 'The key of the darkrooms is not the one this browser remembers. Nothing was sent.',

@@ -114,6 +114,29 @@ def test_phone(chromium: Browser, watch: Watch, url: str) -> None:
     context.close()
 
 
+def test_selecting_on_a_phone(chromium: Browser, watch: Watch, url: str) -> None:
+    """A finger cannot hover: the rings to tap are there, and a way to let go."""
+    context = new_context(
+        chromium, viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True
+    )
+    page = watch(context)
+    join(page, url, fresh("ida"))
+    go(page, "Create")
+    generate(page, "a 3d red fox")
+    go(page, "Creations")
+    expect(tiles(page).locator("img")).to_have_count(1)
+    tiles(page).first.locator("[data-check]").tap()
+    expect(page.get_by_text("1 selected")).to_be_visible()
+    settle(page)
+    shot(page, "phone-select")
+    assert findings(page) == []
+    page.get_by_role("button", name="Clear", exact=True).tap()
+    expect(page.get_by_text("1 selected")).to_have_count(0)
+    tiles(page).first.tap()
+    expect(page.get_by_role("dialog", name="Details")).to_contain_text("a 3d red fox")
+    context.close()
+
+
 def test_a_guest_chooses_the_look(chromium: Browser, watch: Watch, url: str) -> None:
     """Without an account and on a phone: daylight stays chosen, and the blur is at hand."""
     context = chromium.new_context(viewport={"width": 390, "height": 844}, has_touch=True)
@@ -129,7 +152,7 @@ def test_a_guest_chooses_the_look(chromium: Browser, watch: Watch, url: str) -> 
     assert page.evaluate(theme) == "light"
     expect(page.get_by_role("radio", name="Daylight")).to_be_checked()
     page.emulate_media(color_scheme="dark")
-    page.get_by_role("group", name="Appearance").get_by_text("As the system").tap()
+    page.get_by_role("group", name="Appearance").get_by_text("System").tap()
     assert page.evaluate(theme) == "dark"
     page.emulate_media(color_scheme="light")
     expect(page.locator("html")).to_have_attribute("data-theme", "light")
