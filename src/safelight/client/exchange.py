@@ -177,7 +177,6 @@ def submit(link: Link, wish: Wish, exchange: Exchange) -> str:
         "Safelight-Cost": canonical_json(cost_header(wish.recipe).to_dict()).decode("ascii"),
         "Safelight-Retention": wish.retention,
         "Safelight-Assets": ",".join(slot.id for slot, _ in exchange.slots),
-        "Safelight-Previews": "1" if wish.previews else "0",
         "Idempotency-Key": exchange.idempotency_key,
     }
     answer = link.wire.call("POST", "/api/v1/jobs", content=sealed, headers=headers).json()

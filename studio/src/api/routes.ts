@@ -108,7 +108,6 @@ export const createJob = (job: {
   cost: string;
   retention: string;
   assets: string[];
-  previews: boolean;
   idempotencyKey: string;
 }): Promise<JobTaken> =>
   json(`${V1}/jobs`, {
@@ -119,7 +118,6 @@ export const createJob = (job: {
       'Safelight-Cost': job.cost,
       'Safelight-Retention': job.retention,
       'Safelight-Assets': job.assets.join(','),
-      'Safelight-Previews': job.previews ? '1' : '0',
       'Idempotency-Key': job.idempotencyKey,
     },
   });

@@ -137,7 +137,6 @@ class Making {
         cost: canonical(job.cost),
         retention,
         assets: job.assets,
-        previews,
         idempotencyKey,
       });
       run.job = taken.job.id;
