@@ -38,6 +38,7 @@ def test_first_hour(chromium: Browser, context: BrowserContext, watch: Watch, ur
     go(page, "Creations")
     expect(tiles(page)).to_have_count(2)
     expect(tiles(page).locator("img")).to_have_count(2)
+    expect(page.get_by_role("region", name="News").get_by_role("status")).to_have_count(0)
     shot(page, "creations-dark")
     search = page.get_by_role("searchbox", name="Search by words")
     search.fill("rocket")
