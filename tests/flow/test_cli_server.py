@@ -68,6 +68,8 @@ def test_generate_off_the_record(shell: Shell, kept: dict[str, Any]) -> None:
 def test_generate_public(shell: Shell) -> None:
     made = shell.json("generate", "a kite", "--server", shell.server, "--public", *SMALL)
     (published,) = made["publications"]
+    feed = httpx.get(f"{shell.server}/api/v1/explore").json()["publications"]
+    assert [p["id"] for p in feed] == [published["id"]], "one copy, not two"
     shell.run("unpublish", published["id"])
     shell.run("unpublish", published["id"], status=2)
     shell.run("library", "delete", made["asset"])

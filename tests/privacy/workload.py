@@ -256,8 +256,12 @@ def published_and_taken_back(rig: Rig, who: People) -> None:
     publication = who.anna.publish(made.pictures[0].asset, words=words)
     with httpx.Client(base_url=rig.url) as http:
         assert http.get(f"/api/v1/publications/{publication['id']}/picture").status_code == 200
+    own = {p["id"] for p in who.anna.publications()}
+    assert publication["id"] in own
+    assert len(own) == 2, "one was public from the making"
     rig.answers[:] = [a for a in rig.answers if "publication" not in a[0] and "explore" not in a[0]]
-    who.anna.unpublish(publication["id"])
+    for shown in own:
+        who.anna.unpublish(shown)
     rig.unpublished = time.monotonic()
     rig.look_for(made.pictures[0].data)
 

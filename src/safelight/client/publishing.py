@@ -50,6 +50,13 @@ def publish_bytes(
     return made | {"url": link.origin + str(made.get("url", ""))}
 
 
+def own(link: Link) -> list[dict[str, Any]]:
+    """The caller's own publications, newest first."""
+    need_session(link)
+    found = link.wire.get("/api/v1/publications").get("publications", [])
+    return [p | {"url": link.origin + str(p.get("url", ""))} for p in found]
+
+
 def unpublish(link: Link, publication: str) -> None:
     """Take a public copy back."""
     need_session(link)

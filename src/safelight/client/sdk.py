@@ -253,6 +253,10 @@ class Studio:
             self.link, self.link.keys(), asset, words=words, show_name=show_name
         )
 
+    def publications(self) -> list[dict[str, Any]]:
+        """The caller's own publications, newest first."""
+        return publishing.own(self.link)
+
     def unpublish(self, publication: str) -> None:
         """Take a public copy back."""
         publishing.unpublish(self.link, publication)
