@@ -156,8 +156,8 @@ def pictures() -> list[Row]:
         pocket = ROOT / "src/safelight/engine/pocket"
         with a_server(home) as (_, url), Studio(url, home / "profile") as studio:
             wait_ready(url)
-            tiny, raw_tiny = _in_turns(studio, TINY, folder / "tiny", 7.0)
             drawn, raw_drawn = _in_turns(studio, POCKET, pocket, 4.0)
+            tiny, raw_tiny = _in_turns(studio, TINY, folder / "tiny", 7.0)
             p99, middle = _submissions(studio, url)
     fixed = statistics.median(a - b for a, b in zip(tiny, raw_tiny, strict=True)) * 1_000
     ratio = statistics.median(a / b for a, b in zip(drawn, raw_drawn, strict=True))
@@ -203,9 +203,11 @@ def _in_turns(
             print(file=raw.stdin, flush=True)
             theirs.append(float(raw.stdout.readline()))  # type: ignore[union-attr]
 
+        recipe = studio.recipe("a red kite", **wanted)
+
         def sealed() -> None:
             begun = time.perf_counter()
-            _make(studio, wanted)
+            studio.generate(recipe)  # from submitting to the opened picture
             ours.append(time.perf_counter() - begun)
 
         for turn in tqdm(range(PICTURES + 2), desc=str(wanted["model"]), leave=False):
