@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import subprocess
 import zipfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,20 +16,6 @@ from running import Running
 from shell import PASSWORD, SAFELIGHT, Shell
 
 SMALL = ["--size", "64x64", "--steps", "2", "--seed", "7"]
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    with Running(tmp_path_factory.mktemp("server") / "home", sign_up="open") as running:
-        running.wait_ready()
-        yield running
-
-
-@pytest.fixture(scope="module")
-def shell(server: Running, tmp_path_factory: pytest.TempPathFactory) -> Shell:
-    made = Shell(tmp_path_factory.mktemp("shell"), server.url)
-    made.join("dora")
-    return made
 
 
 @pytest.fixture(scope="module")

@@ -30,13 +30,6 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
         yield running
 
 
-@pytest.fixture(scope="module")
-def shell(server: Running, tmp_path_factory: pytest.TempPathFactory) -> Shell:
-    made = Shell(tmp_path_factory.mktemp("shell"), server.url)
-    made.join("dora")
-    return made
-
-
 def test_commands_at_once_lose_no_entry_and_see_no_rollback(shell: Shell, tmp_path: Path) -> None:
     files = []
     for i in range(EACH):

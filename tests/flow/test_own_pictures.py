@@ -32,20 +32,6 @@ SMALL = ["--size", "64x64", "--steps", "2", "--seed", "7"]
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    with Running(tmp_path_factory.mktemp("server") / "home", sign_up="open") as running:
-        running.wait_ready()
-        yield running
-
-
-@pytest.fixture(scope="module")
-def shell(server: Running, tmp_path_factory: pytest.TempPathFactory) -> Shell:
-    made = Shell(tmp_path_factory.mktemp("shell"), server.url)
-    made.join("dora")
-    return made
-
-
-@pytest.fixture(scope="module")
 def anna(server: Running, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Person]:
     person = join(server.url, "anna", tmp_path_factory.mktemp("anna"))
     yield person
