@@ -183,7 +183,9 @@ def _draw(
         wanted.pop("strength")
     if plan.model.family != "qwen-image":
         wanted.pop("true_cfg_scale")
-    result = pipe(**{name: value for name, value in wanted.items() if name in takes})
+    # Offloading moves weights while it draws, which inference mode forbids; a CPU has none.
+    with torch.inference_mode(plan.device == "cpu"):
+        result = pipe(**{name: value for name, value in wanted.items() if name in takes})
     picture = np.asarray(result.images[0])
     return np.clip(np.rint(picture * 255), 0, 255).astype(np.uint8)
 
