@@ -156,7 +156,8 @@ def cold(model: Model) -> list[Row]:
             value=statistics.median(ratios),
             unit="x",
             goal=1.15,
-            note=f"{own:.1f} s / {other:.1f} s; {COLD_PAIRS} pairs; ours checks the picture; {apart}",
+            note=f"{own:.1f} s / {other:.1f} s; {COLD_PAIRS} pairs; ours checks the picture; "
+            f"{apart}",
         ),
         Row(
             name="cold: the same pair, peak memory",

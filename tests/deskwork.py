@@ -14,9 +14,9 @@ from safelight.desk.fleet import FleetStatus, Listener, Outcome
 from safelight.ids import FixedClock, new_id, new_token, sha256_hex
 from safelight.records import Account, CostHeader, Job, SealedAsset, Session
 from safelight.settings import Settings
-from safelight.store.database import sqlite_url
 from safelight.store.keys import Keys
 from safelight.store.records import Records
+from safelight.store.sqlite import sqlite_url
 
 NOON = datetime(2026, 11, 28, 12, tzinfo=UTC)
 COST = CostHeader(model="ab" * 32, width_px=64, height_px=64, steps=2, count=1)

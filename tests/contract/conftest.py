@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from safelight.store.blobs import Blobs
-from safelight.store.database import sqlite_url
 from safelight.store.keys import Keys
 from safelight.store.records import Records
+from safelight.store.sqlite import sqlite_url
 from servers import new_database, postgres_server, s3_blobs, s3_server
 
 

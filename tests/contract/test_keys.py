@@ -141,7 +141,7 @@ def bytes_of(folder: Path) -> bytes:
 
 @pytest.fixture
 async def sqlite_keys(tmp_path: Path) -> Keys:
-    from safelight.store.database import sqlite_url
+    from safelight.store.sqlite import sqlite_url
 
     found = Keys(sqlite_url(tmp_path / "keys.db"))
     await found.open()
@@ -199,7 +199,7 @@ async def test_the_log_is_cleared_by_itself_soon_after_an_erasure(
 
 
 async def test_opening_clears_what_a_crash_left_in_the_log(tmp_path: Path) -> None:
-    from safelight.store.database import sqlite_url
+    from safelight.store.sqlite import sqlite_url
 
     keys = Keys(sqlite_url(tmp_path / "keys.db"))
     await keys.open()

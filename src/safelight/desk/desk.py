@@ -14,9 +14,9 @@ from safelight.errors import TransientError
 from safelight.ids import Clock
 from safelight.settings import Settings
 from safelight.store.blobs import Blobs
-from safelight.store.database import sqlite_url
 from safelight.store.keys import Keys
 from safelight.store.records import Records
+from safelight.store.sqlite import sqlite_url
 
 SWEEP_SECONDS = 3_600.0
 TIDY_SECONDS = 60.0

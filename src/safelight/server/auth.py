@@ -182,7 +182,11 @@ def is_fresh(ctx: Context, member: Member) -> bool:
     return ctx.clock.now() - member.session.created_at <= timedelta(minutes=PROOF_MINUTES)
 
 
-Ctx = Annotated[Context, Depends(context)]
+async def _context(request: Request) -> Context:
+    return context(request)  # async: FastAPI calls a plain function in another thread
+
+
+Ctx = Annotated[Context, Depends(_context)]
 Anyone = Annotated[Caller, Depends(anyone)]
 SignedIn = Annotated[Member, Depends(needs(None))]
 Operator = Annotated[Member, Depends(operator)]

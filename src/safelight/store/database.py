@@ -14,27 +14,20 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcon
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, MetaData, event, inspect, text
+from sqlalchemy import Connection, MetaData, inspect, text
 from sqlalchemy.exc import DBAPIError, OperationalError
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
 from safelight.errors import IntegrityError, NoSpaceError, TransientError
 from safelight.store.durable import durable
+from safelight.store.sqlite import open_sqlite, sqlite_path
 
 READERS = 4
-BUSY_SECONDS = 30
 CHECKPOINT_WRITES = 100
 """After so many writes the log is copied into the file, beside the work instead of in it."""
-MAX_LOG_PAGES = 16_384
-"""If that does not keep up, a write does it itself at this length: 64 MiB."""
 SCRUB_SECONDS = 5.0
 """How long after an erasure the log is cleared; several erasures in that time share one."""
 _VERSION_TABLE = "alembic_version"
-
-
-def sqlite_url(path: Path) -> str:
-    """The URL of a SQLite file."""
-    return f"sqlite+aiosqlite:///{path}"
 
 
 class Database:
@@ -58,9 +51,9 @@ class Database:
         self._dirty = False
         self._scrubbing: asyncio.Task[None] | None = None
         if self.is_sqlite:
-            self._readers = _sqlite(url, READERS, None, "FULL")
-            self._writer = _sqlite(url, 1, "IMMEDIATE", "FULL")
-            self._lazy_writer = _sqlite(url, 1, "IMMEDIATE", "NORMAL")
+            self._readers = open_sqlite(url, READERS, begin=None, synchronous="FULL")
+            self._writer = open_sqlite(url, 1, begin="IMMEDIATE", synchronous="FULL")
+            self._lazy_writer = open_sqlite(url, 1, begin="IMMEDIATE", synchronous="NORMAL")
         else:
             pool = create_async_engine(
                 url, hide_parameters=True, pool_size=READERS + 4, max_overflow=4
@@ -75,7 +68,7 @@ class Database:
         :class:`TransientError` when it cannot be reached.
         """
         if self.is_sqlite:
-            _make_private(Path(self.url.partition(":///")[2]))
+            _make_private(sqlite_path(self.url))
         async with self.write("schema") as connection:
             await connection.run_sync(self._upgrade)
 
@@ -195,42 +188,6 @@ class Database:
 def _make_private(path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     path.touch(mode=0o600)
-
-
-def _sqlite(url: str, size: int, begin: str | None, synchronous: str) -> AsyncEngine:
-    engine = create_async_engine(
-        url,
-        hide_parameters=True,
-        pool_size=size,
-        max_overflow=0,
-        isolation_level=None if begin else "AUTOCOMMIT",
-        connect_args={"timeout": BUSY_SECONDS},
-    )
-
-    @event.listens_for(engine.sync_engine, "connect")
-    def on_connect(connection: Any, _record: Any) -> None:
-        if begin:
-            connection.isolation_level = None  # we say BEGIN ourselves
-        cursor = connection.cursor()
-        for pragma in (
-            "journal_mode=WAL",
-            f"synchronous={synchronous}",
-            "secure_delete=ON",
-            "temp_store=MEMORY",
-            "cache_size=-8192",
-            "journal_size_limit=67108864",
-            f"wal_autocheckpoint={MAX_LOG_PAGES}",
-        ):
-            cursor.execute(f"PRAGMA {pragma}")
-        cursor.close()
-
-    if begin:
-
-        @event.listens_for(engine.sync_engine, "begin")
-        def on_begin(connection: Connection) -> None:
-            connection.exec_driver_sql(f"BEGIN {begin}")
-
-    return engine
 
 
 class _translated:  # noqa: N801 - reads as a verb

@@ -29,9 +29,9 @@ from deskwork import NOON, make_account, make_job, make_session, put_empty_datab
 from safelight.errors import ConflictError
 from safelight.records import JOB_ENDED, Account, Job
 from safelight.store.blobs import new_name
-from safelight.store.database import sqlite_url
 from safelight.store.records import NewAsset, Records
 from safelight.store.records.submitting import Limits
+from safelight.store.sqlite import sqlite_url
 
 T = TypeVar("T")
 RETRY_LIMIT = 3

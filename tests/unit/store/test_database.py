@@ -6,16 +6,18 @@ import asyncio
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
+import aiosqlite
 import pytest
 from sqlalchemy import Text, text
 
 from deskwork import NOON, make_account, make_job, make_session
 from safelight.errors import NoSpaceError, SafelightError, TransientError
 from safelight.store import key_tables, tables
-from safelight.store.database import sqlite_url
 from safelight.store.records import Records
 from safelight.store.records.submitting import Limits
+from safelight.store.sqlite import sqlite_url
 from safelight.store.times import from_us, to_us
 
 
@@ -100,7 +102,7 @@ async def test_what_fails_shows_no_value_in_its_words(tmp_path: Path) -> None:
 def test_opening_a_current_database_loads_no_migrations(tmp_path: Path) -> None:
     program = (
         "import asyncio, sys, pathlib\n"
-        "from safelight.store.database import sqlite_url\n"
+        "from safelight.store.sqlite import sqlite_url\n"
         "from safelight.store.records import Records\n"
         "async def go():\n"
         "    for _ in range(2):\n"
@@ -137,3 +139,34 @@ def test_no_table_has_a_column_for_what_a_person_wrote_in_private() -> None:
 def test_times_keep_their_microseconds() -> None:
     at = NOON.replace(microsecond=123_457)
     assert from_us(to_us(at)) == at
+
+
+async def test_a_statement_and_its_rows_are_one_turn_of_the_thread(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    records = await open_records(tmp_path)
+    account = make_account()
+    await records.accounts.add(account, make_session(account.id))
+    await records.accounts.by_id(account.id)  # connects
+    turns = []
+    put = aiosqlite.Connection._execute
+
+    async def counting(self: aiosqlite.Connection, *what: Any) -> Any:
+        turns.append(what)
+        return await put(self, *what)  # type: ignore[no-untyped-call]
+
+    monkeypatch.setattr(aiosqlite.Connection, "_execute", counting)
+    found = await records.accounts.by_id(account.id)
+    assert found is not None
+    assert found.name == account.name
+    assert len(turns) == 1
+    async with records.database.write("test") as connection:
+        counted = await connection.execute(
+            text("INSERT INTO heads (account, seq, head) VALUES (:a, 1, :h) RETURNING seq"),
+            [{"a": account.id, "h": b"x"}],
+        )
+        assert counted.scalar_one() == 1
+        changed = await connection.execute(text("UPDATE heads SET seq = 2"))
+        assert changed.rowcount == 1
+    assert len(turns) == 1 + 4  # BEGIN, INSERT, UPDATE, COMMIT
+    await records.close()
