@@ -61,7 +61,9 @@ def test_what_was_given_to_others_goes_on(server: Running, tmp_path: Path) -> No
     _, secret = anna.studio.create_key("program", scopes=("library",))
     before, code = anna.studio.link.keys(), anna.studio.verification_code()
 
-    done = anna.studio.rotate(PASSWORD, code=anna.code)
+    seen: list[int] = []
+    done = anna.studio.rotate(PASSWORD, code=anna.code, progress=seen.append)
+    assert seen[-1] == len(list(anna.studio.assets()))
     assert (done.new_keys, done.rewrapped) == (True, 2)  # one segment and one asset
     after = anna.studio.link.keys()
     assert after.recipient != before.recipient

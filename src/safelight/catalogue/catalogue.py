@@ -9,7 +9,7 @@ import json
 import os
 import secrets
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from safelight.catalogue.inspect import Found, inspect
@@ -25,6 +25,7 @@ from safelight.errors import (
 from safelight.ids import canonical_json, sha256_hex
 
 POCKET_FOLDER = Path(__file__).parent.parent / "engine" / "pocket"
+HASH_BYTES = 1024 * 1024
 PULL_PATTERNS = ("*.safetensors", "*.json", "*.txt", "*.model", "LICENSE*")
 
 
@@ -47,11 +48,13 @@ class Catalogue:
     the home folder.
     """
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, progress: Callable[[int, int], None] | None = None) -> None:
+        """``progress`` hears how many bytes of all were hashed when a model is added or checked."""
         self._folder = home / "models"
         self._file = self._folder / "catalogue.json"
         self._hashes: dict[tuple[str, int, int], str] = {}
         self._pocket: Model | None = None
+        self._progress = progress or (lambda _done, _total: None)
 
     def models(self) -> tuple[Model, ...]:
         """Every model and adapter, Pocket first."""
@@ -227,18 +230,29 @@ class Catalogue:
             draft.unlink(missing_ok=True)
 
     def _digest(self, path: Path, found: Found) -> str:
+        done, total = 0, sum(f.stat().st_size for f in found.files)
+
+        def hashed(size: int) -> None:
+            nonlocal done
+            done += size
+            self._progress(done, total)
+
         if found.form == "file":
-            return self._hash(path)
-        listing = {f.relative_to(path).as_posix(): self._hash(f) for f in found.files}
+            return self._hash(path, hashed)
+        listing = {f.relative_to(path).as_posix(): self._hash(f, hashed) for f in found.files}
         listing.pop("card.json", None)
         return sha256_hex(canonical_json(listing))
 
-    def _hash(self, path: Path) -> str:
+    def _hash(self, path: Path, hashed: Callable[[int], None]) -> str:
         stat = path.stat()
         key = (str(path), stat.st_size, stat.st_mtime_ns)
         if key not in self._hashes:
+            digest = hashlib.sha256()
             with path.open("rb") as file:
-                self._hashes[key] = hashlib.file_digest(file, "sha256").hexdigest()
+                while piece := file.read(HASH_BYTES):
+                    digest.update(piece)
+                    hashed(len(piece))
+            self._hashes[key] = digest.hexdigest()
         return self._hashes[key]
 
 

@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from safelight.cli.bar import Bar
 from safelight.cli.remote import add_server_options, open_studio, read_secret, show
 from safelight.errors import OutputError, RequestError
 from safelight.secret import Secret
@@ -140,11 +141,12 @@ def _rotate(args: argparse.Namespace) -> int:
         raise RequestError("the recovery code stays or is new", hint="leave one of the two out")
     password = read_secret(args.password_file, "password")
     code = None if args.code_file is None else read_code(args.code_file)
-    with open_studio(args, by_key=False) as studio:
+    with open_studio(args, by_key=False) as studio, Bar(args, "asset") as bar:
         name = studio.link.pins().name or ""
         keeper = None if code is not None else RecoveryFile(args.recovery_out, name)
         # A crash may leave the file of a new code that is not in force; the former one then is.
-        done = studio.rotate(password, code=code, keep_code=None if keeper is None else keeper.keep)
+        keep = None if keeper is None else keeper.keep
+        done = studio.rotate(password, code=code, keep_code=keep, progress=bar.show)
         made = studio.account()
     value = {
         "new_keys": done.new_keys,

@@ -10,8 +10,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from safelight.cli.bar import Bar
 from safelight.cli.pictures import (
-    Bar,
     is_asset,
     media_type_of,
     numbered,

@@ -11,8 +11,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from safelight.cli.bar import Bar
 from safelight.cli.pictures import (
-    Bar,
     is_asset,
     media_type_of,
     numbered,

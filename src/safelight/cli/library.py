@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from safelight.cli.bar import Bar
 from safelight.cli.remote import add_server_options, check_output, open_studio, show
 from safelight.errors import NotFoundError, PictureError, TooLargeError
 
@@ -83,8 +84,9 @@ def _add(args: argparse.Namespace) -> int:
     """Each file is kept before the next is read: a bad one ends the command, not what is kept."""
     added: list[str] = []
     try:
-        with open_studio(args) as studio:
+        with open_studio(args) as studio, Bar(args, "file") as bar:
             for path in args.files:
+                bar.show(len(added), len(args.files))
                 asset = studio.upload(_read(path), words=args.words)
                 added.append(asset)
                 if not args.json:
@@ -122,15 +124,15 @@ def _delete(args: argparse.Namespace) -> int:
 
 def _export(args: argparse.Namespace) -> int:
     check_output(args.output)
-    with open_studio(args) as studio:
-        size = studio.export(args.output)
+    with open_studio(args) as studio, Bar(args, "B") as bar:
+        size = studio.export(args.output, bar.show)
     value = {"file": str(args.output), "size_bytes": size}
     show(value, as_json=args.json, plain=f"exported {size} bytes")
     return 0
 
 
 def _sync(args: argparse.Namespace) -> int:
-    with open_studio(args) as studio:
-        added = studio.adopt()
+    with open_studio(args) as studio, Bar(args, "asset") as bar:
+        added = studio.adopt(bar.show)
     show({"added": added}, as_json=args.json, plain=f"added {added} to the index")
     return 0

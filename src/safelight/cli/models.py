@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from safelight.cli.bar import Bar
 from safelight.settings import default_home
 
 if TYPE_CHECKING:
@@ -45,10 +46,11 @@ def add_parser(subparsers: Subparsers) -> None:
         verb.set_defaults(run=action)
 
 
-def _catalogue(args: argparse.Namespace) -> Catalogue:
+def _catalogue(args: argparse.Namespace, bar: Bar | None = None) -> Catalogue:
     from safelight.catalogue import Catalogue
 
-    return Catalogue(args.home if args.home is not None else default_home())
+    home = args.home if args.home is not None else default_home()
+    return Catalogue(home, None if bar is None else bar.show)
 
 
 def _list(args: argparse.Namespace) -> int:
@@ -66,20 +68,25 @@ def _list(args: argparse.Namespace) -> int:
 
 
 def _show(args: argparse.Namespace) -> int:
-    catalogue = _catalogue(args)
-    model = catalogue.find(args.name)
-    catalogue.verify(model)
+    with Bar(args, "B") as bar:
+        catalogue = _catalogue(args, bar)
+        model = catalogue.find(args.name)
+        catalogue.verify(model)
     _print(model, as_json=args.json)
     return 0
 
 
 def _add(args: argparse.Namespace) -> int:
-    _print(_catalogue(args).add(args.path, args.as_name, args.licence), as_json=args.json)
+    with Bar(args, "B") as bar:
+        model = _catalogue(args, bar).add(args.path, args.as_name, args.licence)
+    _print(model, as_json=args.json)
     return 0
 
 
 def _pull(args: argparse.Namespace) -> int:
-    _print(_catalogue(args).pull(args.repo, args.as_name), as_json=args.json)
+    with Bar(args, "B") as bar:  # of the check; the download shows its own
+        model = _catalogue(args, bar).pull(args.repo, args.as_name)
+    _print(model, as_json=args.json)
     return 0
 
 

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from safelight.errors import RecipeError, RequestError
 from safelight.ids import check_id
-
-if TYPE_CHECKING:
-    import argparse
 
 DEFAULT_STRENGTH = 0.6
 SUFFIXES = {".png": "image/png", ".jpg": "image/jpeg", ".jpeg": "image/jpeg", ".webp": "image/webp"}
@@ -77,31 +73,3 @@ def starting_from(digest: str | None, strength: float | None) -> dict[str, Any]:
     if strength is not None:
         raise RecipeError("strength needs a picture to start from", hint="name one with --init")
     return {}
-
-
-class Bar:
-    """A progress bar on standard error, if anybody looks or asked for it."""
-
-    def __init__(self, args: argparse.Namespace) -> None:
-        quiet = args.quiet or args.json or not sys.stderr.isatty()
-        self._shown = args.progress or not quiet
-        self._bar: Any = None
-
-    def __enter__(self) -> Bar:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._bar is not None:
-            self._bar.close()
-
-    def show(self, done: int, total: int) -> None:
-        """So many of all the steps are done."""
-        if not self._shown:
-            return
-        from tqdm import tqdm
-
-        if self._bar is None:
-            self._bar = tqdm(total=total, unit="step", leave=False, file=sys.stderr)
-        self._bar.total = total
-        self._bar.n = done
-        self._bar.refresh()

@@ -94,7 +94,7 @@ def missing(link: Link, keys: OwnerKeys, listed: Iterable[Listed] | None = None)
     return [e.asset for e in index.load(link, keys).entries if e.asset not in shown]
 
 
-def adopt(link: Link, keys: OwnerKeys) -> int:
+def adopt(link: Link, keys: OwnerKeys, progress: Callable[[int], None] | None = None) -> int:
     """Take kept pictures into the index that never reached it; returns how many.
 
     That is what a crash between keeping and indexing leaves, and what API keys fill in. Raises
@@ -103,7 +103,9 @@ def adopt(link: Link, keys: OwnerKeys) -> int:
     known = index.load(link, keys).entries
     opener = Opener(link, keys, known)
     have, fresh = {e.asset for e in known}, []
-    for asset in listing(link):
+    for place, asset in enumerate(listing(link), 1):
+        if progress is not None:
+            progress(place)
         if asset.id not in have and asset.kind in ("picture", "upload"):
             kept = opener.locate(asset.id, asset.envelope)
             fresh.append(entry_of(opener.meta(kept), kept))

@@ -53,19 +53,21 @@ def rotate(
     *,
     code: Secret[str] | None = None,
     keep_code: Callable[[Secret[str]], str] | None = None,
+    progress: Callable[[int], None] | None = None,
 ) -> Rotated:
     """Make a new O and wrap everything anew, or finish that; see Note [rotation].
 
     The recovery code stays if it is given as ``code``; otherwise a new one is made and handed to
     ``keep_code`` as when an account is made. Passkeys sign in and no longer unlock until they are
-    added anew. Raises :class:`AuthenticationError` for a wrong password, :class:`SealError` for a
-    wrong code, :class:`RequestError`; nothing has changed then.
+    added anew. ``progress`` hears how many assets were looked at. Raises
+    :class:`AuthenticationError` for a wrong password, :class:`SealError` for a wrong code,
+    :class:`RequestError`; nothing has changed then.
     """
     need_session(link)
     if (code is None) == (keep_code is None):
         raise RequestError("give the recovery code, or a way to keep a new one")
     with link.profile.alone:
-        return _rotate_alone(link, password, code, keep_code)
+        return _rotate_alone(link, password, code, keep_code, progress)
 
 
 def _rotate_alone(
@@ -73,11 +75,12 @@ def _rotate_alone(
     password: Secret[str],
     code: Secret[str] | None,
     keep_code: Callable[[Secret[str]], str] | None,
+    progress: Callable[[int], None] | None,
 ) -> Rotated:
     proof, export_key = accounts.prove(link, accounts.own_name(link), password)
     opener = unlock_identity("password", export_key)
     keys = accounts.open_unlock_file(_file(link, "password"), opener)
-    announced, left = finish(link, keys)
+    announced, left = finish(link, keys, progress)
     if announced or left:
         return Rotated(new_keys=False, rewrapped=left)
     new = keys.rotated()
@@ -92,10 +95,12 @@ def _rotate_alone(
     body["recovery_file"] = b64(accounts.unlock_file(new, recovery))
     # Before this nothing has changed; after it every way to unlock gives the new keys.
     link.wire.post("/api/v1/vault/rewrap", body)
-    return Rotated(new_keys=True, rewrapped=finish(link, new)[1])
+    return Rotated(new_keys=True, rewrapped=finish(link, new, progress)[1])
 
 
-def finish(link: Link, keys: OwnerKeys) -> tuple[bool, int]:
+def finish(
+    link: Link, keys: OwnerKeys, progress: Callable[[int], None] | None = None
+) -> tuple[bool, int]:
     """Steps 2 to 5 with the keys that the vault holds.
 
     Returns whether the server had to be told, and how many things were wrapped anew.
@@ -111,10 +116,10 @@ def finish(link: Link, keys: OwnerKeys) -> tuple[bool, int]:
     if announced:
         account = accounts.announce(link, keys, account)
     check_account(account, keys)
-    return announced, index.reseal(link, keys) + _rewrap(link, keys)
+    return announced, index.reseal(link, keys) + _rewrap(link, keys, progress)
 
 
-def _rewrap(link: Link, keys: OwnerKeys) -> int:
+def _rewrap(link: Link, keys: OwnerKeys, progress: Callable[[int], None] | None) -> int:
     changes, count = list[dict[str, str]](), 0
 
     def send() -> int:
@@ -123,7 +128,9 @@ def _rewrap(link: Link, keys: OwnerKeys) -> int:
         changes.clear()
         return int(answer.get("rewrapped", 0))
 
-    for asset in listing(link):
+    for place, asset in enumerate(listing(link), 1):
+        if progress is not None:
+            progress(place)
         if asset.envelope is None or age.opens(asset.envelope, keys.identity):
             continue
         anew = seal_envelope(open_envelope(asset.envelope, *keys.former), keys.recipient)

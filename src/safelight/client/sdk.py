@@ -102,9 +102,12 @@ class Studio:
         *,
         code: Secret[str] | None = None,
         keep_code: Callable[[Secret[str]], str] | None = None,
+        progress: Callable[[int], None] | None = None,
     ) -> Rotated:
         """Make new owner keys and wrap everything anew, or finish that after a crash."""
-        return rotation.rotate(self.link, password, code=code, keep_code=keep_code)
+        return rotation.rotate(
+            self.link, password, code=code, keep_code=keep_code, progress=progress
+        )
 
     def account(self) -> dict[str, Any]:
         """The caller's account, checked against the vault."""
@@ -216,9 +219,9 @@ class Studio:
         """Assets of the index that the server does not list; ``listed`` saves asking again."""
         return library.missing(self.link, self.link.keys(), listed)
 
-    def adopt(self) -> int:
+    def adopt(self, progress: Callable[[int], None] | None = None) -> int:
         """Take pictures into the index that never reached it."""
-        return library.adopt(self.link, self.link.keys())
+        return library.adopt(self.link, self.link.keys(), progress)
 
     def export(self, path: Path, progress: Callable[[int], None] | None = None) -> int:
         """Write everything as a zip of age files; returns its size."""

@@ -334,3 +334,18 @@ def test_listing_imports_no_torch() -> None:
     )
     answer = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)
     assert answer.stdout.strip() == b"set()"
+
+
+def test_adding_and_checking_say_how_much_is_hashed(tmp_path: Path) -> None:
+    heard: list[tuple[int, int]] = []
+    file = write(tmp_path / "large.safetensors", SD1_KEYS | {"more": [3, 512, 1024]})
+    size = file.stat().st_size
+    added = Catalogue(tmp_path / "home", lambda *how_far: heard.append(how_far)).add(file)
+    assert [total for _, total in heard] == [size] * len(heard)
+    done = [done for done, _ in heard]
+    assert done == sorted(set(done))
+    assert len(done) > 1
+    assert done[-1] == size
+    heard.clear()
+    Catalogue(tmp_path / "home", lambda *how_far: heard.append(how_far)).verify(added)
+    assert heard[-1] == (size, size)

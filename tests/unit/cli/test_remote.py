@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from safelight.cli.account import RecoveryFile, read_code
+from safelight.cli.bar import Bar
 from safelight.cli.generate_remote import retention_of
-from safelight.cli.pictures import Bar, media_type_of, numbered, parse_size, starting_from
+from safelight.cli.pictures import media_type_of, numbered, parse_size, starting_from
 from safelight.cli.remote import check_output, parse_days, read_secret
 from safelight.errors import OutputError, RecipeError, RequestError
 from safelight.secret import Secret
