@@ -86,15 +86,26 @@ async def _connect(path: Path) -> _Connection:
 
 
 class _Connection(aiosqlite.Connection):
+    _may_be_open = True
+    """Whether a transaction may have begun that has not ended."""
+
     def cursor(self) -> _Cursor:  # type: ignore[override]
         return _Cursor(self)
 
+    async def commit(self) -> None:
+        await super().commit()
+        self._may_be_open = False
+
     async def rollback(self) -> None:
-        if self.in_transaction:  # SQLAlchemy also asks for it after each commit
+        if self._may_be_open:  # SQLAlchemy also asks for it after each commit
             await super().rollback()
+            self._may_be_open = False
 
     async def statement(self, sql: str, parameters: Any, *, many: bool) -> _Done:
-        return await self._execute(self._statement, sql, parameters, many)  # type: ignore[no-any-return, no-untyped-call]
+        self._may_be_open = True  # and it stays so if the caller is cancelled meanwhile
+        done: _Done = await self._execute(self._statement, sql, parameters, many)  # type: ignore[no-untyped-call]
+        self._may_be_open = self.in_transaction
+        return done
 
     def _statement(self, sql: str, parameters: Any, many: bool) -> _Done:  # noqa: FBT001
         cursor = (

@@ -170,3 +170,27 @@ async def test_a_statement_and_its_rows_are_one_turn_of_the_thread(
         assert changed.rowcount == 1
     assert len(turns) == 1 + 4  # BEGIN, INSERT, UPDATE, COMMIT
     await records.close()
+
+
+async def test_a_write_that_is_cancelled_while_it_waits_leaves_nothing_locked(
+    tmp_path: Path,
+) -> None:
+    records, other = await open_records(tmp_path), await open_records(tmp_path)
+    account = make_account()
+    await records.accounts.add(account, make_session(account.id))
+
+    async def wait_for_the_lock() -> None:
+        async with other.database.write("test"):
+            raise AssertionError("nobody gets in")
+
+    async with records.database.write("test"):
+        waiting = asyncio.create_task(wait_for_the_lock())
+        await asyncio.sleep(0.2)  # its BEGIN is in the thread now
+        waiting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+    for one in (records, other, records):
+        async with asyncio.timeout(5), one.database.write("test") as connection:
+            await connection.execute(text("UPDATE accounts SET disabled = 0"))
+    await records.close()
+    await other.close()
