@@ -145,8 +145,14 @@ def _rotate(args: argparse.Namespace) -> int:
         name = studio.link.pins().name or ""
         keeper = None if code is not None else RecoveryFile(args.recovery_out, name)
         # A crash may leave the file of a new code that is not in force; the former one then is.
-        keep = None if keeper is None else keeper.keep
-        done = studio.rotate(password, code=code, keep_code=keep, progress=bar.show)
+
+        def keep(code: Secret[str]) -> str:
+            bar.clear()  # perhaps the code is shown and typed back
+            assert keeper is not None
+            return keeper.keep(code)
+
+        keep_code = None if keeper is None else keep
+        done = studio.rotate(password, code=code, keep_code=keep_code, progress=bar.show)
         made = studio.account()
     value = {
         "new_keys": done.new_keys,

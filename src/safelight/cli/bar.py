@@ -25,8 +25,13 @@ class Bar:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.clear()
+
+    def clear(self) -> None:
+        """Take it off the screen: something else is said now. :meth:`show` brings it back."""
         if self._bar is not None:
             self._bar.close()
+            self._bar = None
 
     def show(self, done: int, total: int | None = None) -> None:
         """So many are done; of ``total``, where that is known."""

@@ -89,6 +89,7 @@ def _add(args: argparse.Namespace) -> int:
                 bar.show(len(added), len(args.files))
                 asset = studio.upload(_read(path), words=args.words)
                 added.append(asset)
+                bar.clear()
                 if not args.json:
                     print(asset, flush=True)
     except (PictureError, TooLargeError) as error:

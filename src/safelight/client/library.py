@@ -71,15 +71,20 @@ class Opened:
         return f"<opened {self.asset}>"
 
 
-def listing(link: Link, keys: OwnerKeys | None = None) -> Iterator[Listed]:
-    """The caller's assets, newest first, page by page."""
+def listing(
+    link: Link, keys: OwnerKeys | None = None, progress: Callable[[int], None] | None = None
+) -> Iterator[Listed]:
+    """The caller's assets, newest first, page by page; ``progress`` hears how many came so far."""
     need_session(link)
     entries = {} if keys is None else {e.asset: e for e in index.load(link, keys).entries}
-    cursor: str | None = None
+    cursor, count = None, 0
     while True:
         params = {"limit": str(PAGE)} | ({} if cursor is None else {"cursor": cursor})
         page = link.wire.get("/api/v1/assets", **params)
         for value in page.get("assets", []):
+            count += 1
+            if progress is not None:
+                progress(count)
             yield _listed(value, entries)
         following = page.get("next")
         if following is None or str(following) == cursor:
@@ -103,9 +108,7 @@ def adopt(link: Link, keys: OwnerKeys, progress: Callable[[int], None] | None = 
     known = index.load(link, keys).entries
     opener = Opener(link, keys, known)
     have, fresh = {e.asset for e in known}, []
-    for place, asset in enumerate(listing(link), 1):
-        if progress is not None:
-            progress(place)
+    for asset in listing(link, progress=progress):
         if asset.id not in have and asset.kind in ("picture", "upload"):
             kept = opener.locate(asset.id, asset.envelope)
             fresh.append(entry_of(opener.meta(kept), kept))

@@ -128,9 +128,7 @@ def _rewrap(link: Link, keys: OwnerKeys, progress: Callable[[int], None] | None)
         changes.clear()
         return int(answer.get("rewrapped", 0))
 
-    for place, asset in enumerate(listing(link), 1):
-        if progress is not None:
-            progress(place)
+    for asset in listing(link, progress=progress):
         if asset.envelope is None or age.opens(asset.envelope, keys.identity):
             continue
         anew = seal_envelope(open_envelope(asset.envelope, *keys.former), keys.recipient)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 
 import pytest
@@ -128,6 +129,21 @@ def test_the_bar_is_for_those_who_look_or_ask(
         bar.show(1, 8)
         bar.show(3, 8)
     assert ("3/8" in capsys.readouterr().err) == asked
+
+
+def test_the_bar_goes_away_when_something_else_is_said(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    args = argparse.Namespace(quiet=True, json=False, progress=True)
+    with Bar(args) as bar:
+        bar.show(1, 8)
+        bar.clear()
+        print("a line", file=sys.stderr)
+        bar.show(2, 8)
+    said = capsys.readouterr().err
+    assert "\ra line\n" in said
+    assert not said.split("\r")[-2].strip(), "and it is wiped at the end"
+    assert "2/8" in said.partition("a line")[2]
 
 
 def test_retention() -> None:
