@@ -42,6 +42,7 @@ class Bar:
         if self._bar is None:
             self._bar = tqdm(
                 total=total,
+                initial=done,
                 unit=self._unit,
                 unit_scale=self._unit == "B",
                 leave=False,
